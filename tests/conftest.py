@@ -1,0 +1,21 @@
+"""What all tests share: the fixture of `holdfast.testing`, and how much property tests search.
+
+The same examples each time, more of them on request.
+"""
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["holdfast.testing"]
+
+settings.register_profile(
+    "ci",
+    max_examples=100,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    # A loaded machine is slow, which says nothing about the code.
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("full", settings.get_profile("ci"), max_examples=2000)
+# `--hypothesis-profile=full` (make test-full) is read later and wins.
+settings.load_profile("ci")
