@@ -1,0 +1,90 @@
+"""The errors of Holdfast, in one tree.
+
+    HoldfastError
+    ├── PinFormatError          ValueError    text that is not a pin
+    ├── HostNameError           ValueError    text that is not a host name or a host pattern
+    ├── PolicyError             ValueError    a policy that cannot be used; has every problem
+    ├── CertificateError        ValueError    bytes that are no certificate or key
+    ├── TrustStoreError         ValueError    no trust anchors, or unusable ones
+    ├── PinnedContextError      ValueError    a pinned context asked to let something pass unchecked
+    ├── UnsupportedRuntimeError RuntimeError  no access to the path that OpenSSL verified
+    └── PinViolationError       ssl.SSLCertVerificationError  (in `holdfast.enforcement.errors`)
+
+Each is also the standard kind that its caller would expect. A message says what is wrong and where;
+its `hint`, where there is one, says what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class HoldfastError(Exception):
+    """The root of every error that Holdfast raises on purpose."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Keep the one-line message, and the fix when there is one to offer."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the message and the hint: a traceback should show the fix too."""
+        return self.message if self.hint is None else f"{self.message} ({self.hint})"
+
+
+class PinFormatError(HoldfastError, ValueError):
+    """Text or bytes that are not an acceptable pin."""
+
+
+class HostNameError(HoldfastError, ValueError):
+    """Text that is not a host name, IP literal or host pattern."""
+
+
+class CertificateError(HoldfastError, ValueError):
+    """Bytes that are not the certificate, key or signing request they should be."""
+
+
+class TrustStoreError(HoldfastError, ValueError):
+    """A trust store that is empty or cannot be read."""
+
+
+class PinnedContextError(HoldfastError, ValueError):
+    """A pinned context was asked for something that would let a connection pass unchecked."""
+
+
+class UnsupportedRuntimeError(HoldfastError, RuntimeError):
+    """This interpreter gives no access to the path that OpenSSL verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a policy: where it stands, what is wrong, and what to write instead."""
+
+    place: str
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        """Return the problem on one line."""
+        where = f"{self.place}: " if self.place else ""
+        return f"{where}{self.message}; {self.fix}"
+
+    def under(self, place: str) -> Problem:
+        """Return the same problem, seen from one level further out."""
+        separator = "" if not self.place or self.place.startswith("[") else "."
+        return Problem(f"{place}{separator}{self.place}", self.message, self.fix)
+
+
+class PolicyError(HoldfastError, ValueError):
+    """A policy with at least one mistake. All of them are told at once in `problems`."""
+
+    def __init__(
+        self, problems: tuple[Problem, ...] | list[Problem], *, source: str | None = None
+    ) -> None:
+        """Keep the problems, and the name of the file they stand in when there is one."""
+        self.problems = tuple(problems)
+        self.source = source
+        count = len(self.problems)
+        head = f"{source or 'policy'}: {count} problem{'' if count == 1 else 's'}"
+        super().__init__("\n  ".join([head, *map(str, self.problems)]))
