@@ -1,0 +1,56 @@
+"""Holdfast: certificate pinning for TLS clients that survives renewals, rotations and attacks.
+
+    policy = holdfast.load_policy("pins.toml")
+    client = httpx.Client(verify=holdfast.PinningContext(policy))
+
+Each name is loaded when it is first used, so that `import holdfast` costs an application little.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.certificates.load_policy import load_policy
+    from holdfast.enforcement.context import PinningContext
+    from holdfast.enforcement.errors import PinViolationError, violation_from
+    from holdfast.enforcement.policy_file import PolicyFile
+    from holdfast.errors import HoldfastError, PolicyError
+    from holdfast.pins.evaluate import evaluate
+    from holdfast.pins.host_pattern import HostPattern
+    from holdfast.pins.interfaces import PolicySource, ViolationSink
+    from holdfast.pins.pin import Pin
+    from holdfast.pins.pin_set import Mode, PinSet, Trust
+    from holdfast.pins.policy import Policy, Unlisted
+    from holdfast.pins.verdict import Outcome, Verdict, Violation
+
+# fmt: off
+__all__ = [
+    "HoldfastError", "HostPattern", "Mode", "Outcome", "Pin", "PinSet", "PinViolationError",
+    "PinningContext", "Policy", "PolicyError", "PolicyFile", "PolicySource", "Trust", "Unlisted",
+    "Verdict", "Violation", "ViolationSink", "evaluate", "load_policy", "violation_from",
+]
+# fmt: on
+
+_HOMES = {
+    "certificates.load_policy": ("load_policy",),
+    "enforcement.context": ("PinningContext",),
+    "enforcement.errors": ("PinViolationError", "violation_from"),
+    "enforcement.policy_file": ("PolicyFile",),
+    "errors": ("HoldfastError", "PolicyError"),
+    "pins.evaluate": ("evaluate",),
+    "pins.host_pattern": ("HostPattern",),
+    "pins.interfaces": ("PolicySource", "ViolationSink"),
+    "pins.pin": ("Pin",),
+    "pins.pin_set": ("Mode", "PinSet", "Trust"),
+    "pins.policy": ("Policy", "Unlisted"),
+    "pins.verdict": ("Outcome", "Verdict", "Violation"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            value: object = getattr(import_module(f"{__name__}.{home}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

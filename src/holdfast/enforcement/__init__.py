@@ -1,0 +1,1 @@
+"""Pins enforced inside the TLS handshake: contexts, and what client libraries need beside."""

@@ -1,0 +1,326 @@
+"""`PinningContext`: an `ssl.SSLContext` that judges each verified path by a policy.
+
+1. Verification is sealed: CERT_REQUIRED and the name check cannot be switched off, renegotiation
+   stays off.
+2. The base is the genuine `ssl.SSLContext`, also after `truststore.inject_into_ssl()`, whose
+   replacement ignores the hooks that this builds on (`sslsocket_class`, `sslobject_class`;
+   documented since Python 3.7).
+3. Whatever was patched, no connection without the gate leaves `wrap_socket` or `wrap_bio`.
+4. One canonical host name drives SNI, the certificate's name check and the pin look-up. No name, no
+   connection: before Python 3.14 `wrap_bio` without one skips the name check silently
+   (CVE-2026-19553).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import ssl
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from holdfast.certificates.trust_anchors import load_anchors
+from holdfast.enforcement.gate import Gate
+from holdfast.enforcement.handshake import HandshakeJudge
+from holdfast.enforcement.log_sink import LogSink
+from holdfast.enforcement.pinned_connections import (
+    PinnedSSLObject,
+    PinnedSSLSocket,
+    composed_class,
+)
+from holdfast.enforcement.verified_path import PathReader
+from holdfast.errors import PinnedContextError, TrustStoreError, UnsupportedRuntimeError
+from holdfast.pins.host_pattern import canonical_host
+from holdfast.pins.interfaces import PolicySource, ViolationSink
+from holdfast.pins.pin_set import Trust
+from holdfast.pins.policy import Policy
+
+# The C type under ssl.SSLContext. The property setters of ssl.SSLContext find it through the *name*
+# SSLContext and recurse without end once something else has taken that name; its descriptors do
+# not.
+_SSLContext: Any = ssl._ssl._SSLContext  # type: ignore[attr-defined]  # noqa: SLF001
+_verify_mode_of = _SSLContext.verify_mode.__get__
+_checks_hostname = _SSLContext.check_hostname.__get__
+_options_of = _SSLContext.options.__get__
+_NO_RENEGOTIATION = int(ssl.OP_NO_RENEGOTIATION)
+_CERT_REQUIRED = int(ssl.CERT_REQUIRED)
+_canonical_host = functools.lru_cache(maxsize=256)(canonical_host)  # asked twice a connection
+
+
+def _genuine_context() -> type[ssl.SSLContext]:
+    """Return CPython's own context class, whatever stands under its name now."""
+    for candidate in (ssl.SSLContext, *_SSLContext.__subclasses__()):
+        if candidate.__module__ == "ssl":
+            return candidate  # type: ignore[no-any-return]
+    raise UnsupportedRuntimeError(
+        "ssl.SSLContext was replaced and the genuine class is gone",
+        hint="import holdfast before the patch",
+    )
+
+
+if TYPE_CHECKING:
+    _Genuine = ssl.SSLContext
+else:
+    _Genuine = _genuine_context()
+
+
+class _ClassHook:
+    """A descriptor for `sslsocket_class` and `sslobject_class`: an assigned class gets the gate.
+
+    pymongo assigns `sslobject_class` and never restores it; a plain class attribute would be
+    replaced.
+    """
+
+    def __init__(self, pinned: type) -> None:
+        self._pinned = pinned
+        self._key = f"_holdfast_{pinned.__name__}"
+
+    def __get__(self, context: ssl.SSLContext | None, _: type | None = None) -> type:
+        return self._pinned if context is None else context.__dict__.get(self._key, self._pinned)
+
+    def __set__(self, context: ssl.SSLContext, wanted: type) -> None:
+        context.__dict__[self._key] = composed_class(self._pinned, wanted)
+
+
+def _direct(name: str) -> Any:
+    """Return a property that reads as in `ssl` and writes through the C type."""
+    setter = getattr(_SSLContext, name).__set__
+
+    def write(context: ssl.SSLContext, value: int) -> None:
+        setter(context, value)
+
+    return property(getattr(_Genuine, name).fget, write)
+
+
+class PinningContext(_Genuine):
+    """A TLS client context that talks only to servers whose verified path satisfies the policy.
+
+    It *is* an `ssl.SSLContext`: what takes one is pinned by it, blocking and async. A refused
+    connection raises `PinViolationError`, tells the sink, and is over. A context alone cannot stop
+    `http://` or a redirect elsewhere.
+
+    Args:
+        source: A `Policy`, or a `PolicySource` such as `PolicyFile`.
+        sink: Where violations go; without one, to the log `holdfast.violations`.
+        public_anchors: A PEM file of trust anchors to use instead of the platform's store.
+
+    Raises:
+        TrustStoreError: There are no trust anchors.
+    """
+
+    sslsocket_class = _ClassHook(PinnedSSLSocket)
+    sslobject_class = _ClassHook(PinnedSSLObject)
+    verify_flags = _direct("verify_flags")
+    minimum_version = _direct("minimum_version")
+    maximum_version = _direct("maximum_version")
+
+    def __new__(
+        cls,
+        source: PolicySource,  # noqa: ARG004  __init__ takes them
+        *,
+        sink: ViolationSink | None = None,  # noqa: ARG004
+        public_anchors: str | os.PathLike[str] | None = None,  # noqa: ARG004
+    ) -> Self:
+        """Make the underlying context; everything else is set up afterwards."""
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(
+        self,
+        source: PolicySource,
+        *,
+        sink: ViolationSink | None = None,
+        public_anchors: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Bind the policy source and load the trust anchors."""
+        if not isinstance(getattr(source, "current", lambda: None)(), Policy):
+            raise TypeError(
+                "a PinningContext takes a policy: holdfast.load_policy(path) or a PolicySource"
+            )
+        anchors = () if public_anchors is None else load_anchors(public_anchors)
+        self.judge = HandshakeJudge(
+            source, LogSink() if sink is None else sink, named_anchors=anchors
+        )
+        self.paths = PathReader()
+        self._has_client_certificate = False
+        self.options = self.options
+        if sys.version_info >= (3, 13):  # what create_default_context() does there
+            self.verify_flags |= ssl.VERIFY_X509_STRICT
+        if anchors:
+            self.load_verify_locations(cadata=b"".join(anchors))
+        else:
+            _load_platform_anchors(self)
+
+    @property
+    def options(self) -> ssl.Options:
+        """The protocol options. Renegotiation stays off: it could bring another certificate."""
+        return ssl.Options(_options_of(self))
+
+    @options.setter
+    def options(self, value: int) -> None:
+        _SSLContext.options.__set__(self, value | ssl.OP_NO_RENEGOTIATION)
+
+    @property
+    def verify_mode(self) -> ssl.VerifyMode:
+        """Always CERT_REQUIRED: without verification a CA pin means nothing."""
+        return ssl.VerifyMode(_verify_mode_of(self))
+
+    @verify_mode.setter
+    def verify_mode(self, value: int) -> None:
+        if value != ssl.CERT_REQUIRED:
+            raise PinnedContextError(
+                "a pinned context always verifies certificates",
+                hint="remove verify=False or CERT_NONE",
+            )
+
+    @property
+    def check_hostname(self) -> bool:
+        """Always True."""
+        return bool(_checks_hostname(self))
+
+    @check_hostname.setter
+    def check_hostname(self, value: bool) -> None:
+        if not value:
+            raise PinnedContextError(
+                "a pinned context always checks the host name",
+                hint="remove check_hostname=False or assert_hostname",
+            )
+
+    def load_cert_chain(self, *args: Any, **kwargs: Any) -> None:
+        """Load a client certificate. Blocking connections to pinned hosts are refused from then on.
+
+        On a blocking socket the certificate would reach a rogue server before the path can be
+        judged.
+        """
+        super().load_cert_chain(*args, **kwargs)
+        self._has_client_certificate = True
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool = False,  # noqa: FBT001, FBT002  the signature is ssl's
+        do_handshake_on_connect: bool = True,  # noqa: FBT001, FBT002
+        suppress_ragged_eofs: bool = True,  # noqa: FBT001, FBT002
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLSocket:
+        """Wrap a socket for a named host. One that is not connected yet is judged by `connect()`.
+
+        Raises:
+            HostNameError: The name is none.
+            PinnedContextError: There is no name, or this version cannot hold the host's rules here.
+            PinViolationError: The handshake took place and the connection is refused.
+        """
+        host = _named(server_hostname, server_side=server_side)
+        wrapped = super().wrap_socket(
+            sock,
+            do_handshake_on_connect=do_handshake_on_connect,
+            suppress_ragged_eofs=suppress_ragged_eofs,
+            server_hostname=host,
+            session=session,
+        )
+        if not isinstance(wrapped, Gate):
+            wrapped.close()
+            _refuse_patched(wrapped)
+        return wrapped
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002  the signature is ssl's
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Wrap a pair of BIOs for a named host. Raises as `wrap_socket` does."""
+        host = _named(server_hostname, server_side=server_side)
+        wrapped = super().wrap_bio(incoming, outgoing, server_hostname=host, session=session)
+        if not isinstance(wrapped, Gate):
+            _refuse_patched(wrapped)
+        wrapped._holdfast_outgoing = outgoing  # noqa: SLF001  part of the gate
+        return wrapped
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse to be copied or pickled: the copy would not be pinned."""
+        raise TypeError("a pinned context cannot be copied or pickled")
+
+    def admit(self, server_hostname: str | None, *, blocking: bool) -> str:
+        """Return the canonical host of a connection that nothing was sent on yet, or refuse it.
+
+        The gate asks when OpenSSL's object is made: only then it is certain which name and which
+        settings count. Both can be changed underneath this class, as by
+        `ssl.SSLContext.verify_mode.__set__`.
+
+        Args:
+            server_hostname: The name that OpenSSL was given.
+            blocking: Whether the connection is a blocking socket, not a BIO object.
+
+        Raises:
+            HostNameError: The name is none.
+            PinnedContextError: As `wrap_socket` says.
+            PinViolationError: The policy source failed.
+        """
+        host = _named(server_hostname)
+        if not (
+            _verify_mode_of(self) == _CERT_REQUIRED
+            and _checks_hostname(self)
+            and _options_of(self) & _NO_RENEGOTIATION
+        ):
+            raise PinnedContextError(
+                f"{host}: verification was switched off underneath the pinned context"
+            )
+        pin_set = self.judge.pin_set_for(host)
+        if pin_set is None:
+            return host
+        if pin_set.trust is not Trust.PUBLIC:
+            raise PinnedContextError(
+                f"{host}: this version cannot enforce pin set {pin_set.name}, whose trust is "
+                f"{pin_set.trust.value}",
+                hint="give a private CA as public_anchors to a context with public trust",
+            )
+        if blocking and self._has_client_certificate:
+            raise PinnedContextError(
+                f"{host}: on a blocking socket the client certificate would leave before the check",
+                hint="use an async client, where the connection ends before the certificate leaves",
+            )
+        return host
+
+
+def _named(server_hostname: str | bytes | None, *, server_side: bool = False) -> str:
+    """Return the canonical form of a server's name."""
+    if server_side:
+        raise PinnedContextError(
+            "a PinningContext is for clients", hint="make the server's context with ssl"
+        )
+    if not server_hostname:
+        raise PinnedContextError(
+            "a pinned connection needs the server's name",
+            hint="pass server_hostname; nothing is checked without",
+        )
+    if not isinstance(server_hostname, str):
+        server_hostname = bytes(server_hostname).decode("ascii")
+    return _canonical_host(server_hostname)
+
+
+def _load_platform_anchors(context: ssl.SSLContext) -> None:
+    """Load the platform's trust store; refuse an empty one, which could not say why it fails."""
+    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if context.cert_store_stats()["x509_ca"] > 0:
+        return
+    # OpenSSL reads the directory when it looks for an issuer, not before.
+    directory: str | None = ssl.get_default_verify_paths().capath
+    if directory and any(Path(directory).glob("*.0")):
+        return
+    raise TrustStoreError(
+        "the platform's trust store is empty",
+        hint="install the system's CA certificates, or pass public_anchors=certifi.where()",
+    )
+
+
+def _refuse_patched(wrapped: object) -> NoReturn:
+    kind = type(wrapped)
+    raise PinnedContextError(
+        f"ssl was patched: a {kind.__module__}.{kind.__name__} would not be pinned",
+        hint="import and patch in the order that the library documents, before holdfast",
+    )

@@ -1,0 +1,297 @@
+"""The gate in front of a TLS connection: nothing passes before a verdict, nothing after a refusal.
+
+1. Deny by default: until the verdict, whatever reaches OpenSSL and is not known to be harmless runs
+   the check first.
+2. An implicit handshake (`do_handshake_on_connect=False`, then `recv`) becomes an explicit, checked
+   one.
+3. A refusal is final. The TCP socket is shut down both ways and what waits in an outgoing BIO is
+   thrown away, so that neither application data nor the client's certificate leaves, not even in
+   plain text: a stock `SSLSocket` sends plain text once its TLS layer is gone.
+4. Over BIOs the path is judged as soon as OpenSSL has verified it, before our next flight can be
+   flushed.
+5. What OpenSSL was given counts, not what `wrap_socket` was asked for: name and context are taken
+   from OpenSSL's object when it is born, and do not change.
+6. After acceptance the object's class changes to one with the stock I/O methods: data costs
+   nothing.
+7. A handshake raises nothing but what event loops expect of one: `ssl.SSLError` and its kin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import ssl
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, NoReturn, cast
+
+from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.handshake import HandshakeJudge
+from holdfast.enforcement.verified_path import PathReader, presented_chain
+from holdfast.errors import PinnedContextError
+from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
+
+_TRY_AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# What an unjudged connection may be asked for: facts about the handshake, and the handshake itself.
+HARMLESS = frozenset(
+    {
+        *("cipher", "client_sigalg", "compression", "context", "do_handshake"),
+        *("get_channel_binding", "get_unverified_chain", "get_verified_chain", "getpeercert"),
+        *("group", "owner", "pending", "selected_alpn_protocol", "selected_npn_protocol"),
+        *("server_hostname", "server_sigalg", "server_side", "session", "session_reused"),
+        *("shared_ciphers", "uses_ktls_for_recv", "uses_ktls_for_send", "version"),
+    }
+)
+SOCKET_IO = (
+    *("send", "sendall", "sendto", "sendfile"),
+    *("recv", "recv_into", "recvfrom", "recvfrom_into"),
+)
+_STOCK_AFTER_ACCEPTANCE = ("read", "write", *SOCKET_IO)
+
+
+class State(Enum):
+    """How far a connection has come."""
+
+    UNJUDGED = "unjudged"
+    ACCEPTED = "accepted"
+    UNWRAPPED = "unwrapped"  # back to plain text, because the application called unwrap()
+    SHUT_DOWN = "shut down"  # accepted, then shutdown(): Python has dropped the TLS layer
+    REFUSED = "refused"
+
+
+class _SealedObject:
+    """Stands in for OpenSSL's object until the verdict.
+
+    Methods that a Python to come may call there meet the gate too.
+    """
+
+    __slots__ = ("_object", "_open")
+
+    def __init__(self, sslobj: Any, open_gate: Any) -> None:
+        object.__setattr__(self, "_object", sslobj)
+        object.__setattr__(self, "_open", open_gate)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in HARMLESS:
+            self._open()
+        return getattr(self._object, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "context":
+            raise PinnedContextError("the context of a pinned connection cannot be replaced")
+        setattr(self._object, name, value)
+
+
+class Gate:
+    """Mixed in front of `ssl.SSLSocket` and `ssl.SSLObject`."""
+
+    _holdfast_state = State.UNJUDGED
+    _holdfast_context: ssl.SSLContext
+    _holdfast_judge: HandshakeJudge
+    _holdfast_paths: PathReader
+    _holdfast_host: str
+    _holdfast_outgoing: ssl.MemoryBIO | None = None
+    _holdfast_violation: Violation | None = None
+
+    @property
+    def _sslobj(self) -> Any:
+        sslobj = self.__dict__.get("_sslobj")
+        return None if sslobj is None else _SealedObject(sslobj, self._open_gate)
+
+    @_sslobj.setter
+    def _sslobj(self, sslobj: Any) -> None:
+        if sslobj is not None:  # born, and nothing is sent yet
+            context = sslobj.context
+            judge = getattr(context, "judge", None)
+            if not isinstance(judge, HandshakeJudge):
+                raise PinnedContextError("the connection was not made by a pinned context")
+            self._holdfast_host = context.admit(
+                sslobj.server_hostname, blocking=isinstance(self, socket.socket)
+            )
+            self._holdfast_context, self._holdfast_judge = context, judge
+            self._holdfast_paths = context.paths
+        self.__dict__["_sslobj"] = sslobj
+
+    # The stock methods that reach OpenSSL; mypy cannot see the class that comes after this one.
+
+    def do_handshake(self, *args: Any, **kwargs: Any) -> None:
+        """Do the handshake, then judge the path.
+
+        Raises:
+            PinViolationError: The connection is refused; it stays refused.
+        """
+        if self._holdfast_state is State.REFUSED:
+            self._raise_refusal()
+        handshake = super().do_handshake  # type: ignore[misc]
+        if self._holdfast_state is not State.UNJUDGED:
+            handshake(*args, **kwargs)
+            return
+        try:
+            handshake(*args, **kwargs)
+        except _TRY_AGAIN:
+            self._check(final=False)
+            raise
+        except ssl.SSLCertVerificationError as error:
+            self._untrusted(error)
+            raise
+        self._check(final=True)
+
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        """Read, once the connection is accepted."""
+        self._open_gate()
+        return super().read(*args, **kwargs)  # type: ignore[misc]
+
+    def write(self, *args: Any, **kwargs: Any) -> Any:
+        """Write, once the connection is accepted."""
+        self._open_gate()
+        return super().write(*args, **kwargs)  # type: ignore[misc]
+
+    def unwrap(self) -> Any:
+        """End TLS. What is sent from here on is plain text, as the application asked."""
+        self._open_gate()
+        plain = super().unwrap()  # type: ignore[misc]
+        self._holdfast_state = State.UNWRAPPED
+        return plain
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The pinned context. It cannot be replaced: that would replace the trust store."""
+        return super().context  # type: ignore[misc,no-any-return]
+
+    @context.setter
+    def context(self, _: ssl.SSLContext) -> NoReturn:
+        raise PinnedContextError("the context of a pinned connection cannot be replaced")
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The session, once the connection is accepted; None before."""
+        if self._holdfast_state is not State.ACCEPTED:
+            return None
+        return super().session  # type: ignore[misc,no-any-return]
+
+    @session.setter
+    def session(self, session: ssl.SSLSession) -> None:
+        if self._holdfast_state is State.REFUSED:
+            self._raise_refusal()
+        super(Gate, type(self)).session.fset(self, session)  # type: ignore[misc]
+
+    def _open_gate(self) -> None:
+        """Let an accepted connection pass; have an unjudged one judged first."""
+        if self._holdfast_state is State.REFUSED:
+            self._raise_refusal()
+        if self._holdfast_state is State.UNJUDGED:
+            Gate.do_handshake(self)  # whatever stands under that name on the object or a subclass
+
+    def _check(self, *, final: bool) -> None:
+        """Judge the path. In mid-handshake (`final=False`) no path means: not verified yet."""
+        try:
+            verdict = self._verdict(final=final)
+        except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
+            reason = f"the check failed: {type(error).__name__}: {error}"
+            self._refuse(_undecidable(self._holdfast_host, reason), error)
+        except BaseException:  # Ctrl-C in the check must not leave a usable connection
+            self._end_for_good(_undecidable(self._holdfast_host, "the check was interrupted"))
+            raise
+        if verdict is None:
+            return
+        if not verdict.allowed:
+            self._refuse(verdict)
+        if final:
+            if verdict.violation:
+                judge = self._holdfast_judge
+                judge.report(judge.violation(verdict, _presented(self), self._port()))
+            self._holdfast_state = State.ACCEPTED
+            self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
+
+    def _verdict(self, *, final: bool) -> Verdict | None:
+        judge, host, sslobj = self._holdfast_judge, self._holdfast_host, self.__dict__["_sslobj"]
+        if sslobj.context is not self._holdfast_context:
+            raise PinnedContextError("the context of the connection was replaced")
+        if final and sslobj.session_reused:
+            return judge.decide_resumed(host, sslobj.getpeercert(True))  # noqa: FBT003
+        path = self._holdfast_paths.read(self, host)  # type: ignore[arg-type]
+        if not path and not final:
+            return None
+        verdict = judge.decide(host, path)
+        if final and verdict.allowed:
+            judge.remember(host, path)
+        return verdict
+
+    def _untrusted(self, error: ssl.SSLCertVerificationError) -> None:
+        """Explain and report a failed verification of a pinned host, or leave the stock error."""
+        reason = f"the chain does not verify: {error.verify_message}"
+        verdict = self._holdfast_judge.untrusted(self._holdfast_host, reason)
+        if verdict is not None:
+            self._refuse(verdict, error, error.verify_code)
+
+    def _refuse(
+        self, verdict: Verdict, cause: BaseException | None = None, verify_code: int | None = None
+    ) -> NoReturn:
+        """End the connection, then say why: all that takes time comes after the end."""
+        port = self._port()
+        self._end_for_good(verdict)
+        judge = self._holdfast_judge
+        self._holdfast_violation = judge.violation(verdict, _presented(self), port, verify_code)
+        judge.report(self._holdfast_violation)
+        self._raise_refusal(cause)
+
+    def _end_for_good(self, verdict: Verdict) -> None:
+        self._holdfast_violation = Violation(
+            verdict=verdict, observed=Observed.UNKNOWN, time=datetime.now(UTC)
+        )
+        self._holdfast_state = State.REFUSED
+        if isinstance(self, socket.socket):
+            with contextlib.suppress(OSError):  # the peer was quicker
+                socket.socket.shutdown(self, socket.SHUT_RDWR)
+        elif self._holdfast_outgoing is not None:
+            self._holdfast_outgoing.read()
+
+    def _raise_refusal(self, cause: BaseException | None = None) -> NoReturn:
+        raise PinViolationError(cast("Violation", self._holdfast_violation)) from cause
+
+    def _port(self) -> int | None:
+        """Return the peer's TCP port; BIOs and Unix sockets have none."""
+        if not isinstance(self, socket.socket):
+            return None
+        try:
+            address = socket.socket.getpeername(self)
+        except OSError:
+            return None
+        return address[1] if isinstance(address, tuple) else None
+
+
+@functools.cache
+def accepted_class(gated: type) -> type:
+    """Return the subclass of a gated class whose I/O methods are the stock ones again."""
+    if "_holdfast_gated" in gated.__dict__:
+        return gated
+    after_gate: Any = super(Gate, gated)
+    stock = {
+        name: getattr(after_gate, name)
+        for name in _STOCK_AFTER_ACCEPTANCE
+        if hasattr(after_gate, name)
+    }
+    # `_sslobj` is an instance attribute again: a class attribute that is no descriptor gives way to
+    # it.
+    return type(gated.__name__, (gated,), {**stock, "_sslobj": None, "_holdfast_gated": gated})
+
+
+def unjudged_class(accepted: type) -> type:
+    """Return the gated class that an accepted one was made from."""
+    gated: type = accepted.__dict__.get("_holdfast_gated", accepted)
+    return gated
+
+
+def _undecidable(host: str, reason: str) -> Verdict:
+    return Verdict(
+        outcome=Outcome.UNDECIDABLE, allowed=False, violation=True, host=host, reason=reason
+    )
+
+
+def _presented(connection: Gate) -> tuple[bytes, ...]:
+    """Return what the server sent, for the explanation only."""
+    try:
+        return presented_chain(connection)  # type: ignore[arg-type]
+    except (ValueError, AttributeError):  # the TLS layer is gone already
+        return ()

@@ -1,0 +1,188 @@
+"""The decision on one handshake: the policy of the moment, the path, and what was seen before.
+
+1. The policy is read once for each decision: old or new, never a mix.
+2. A source that fails, a path that cannot be parsed or is missing, and a resumed session whose path
+   is unknown are refused. Only a host that no pattern covers may pass without a parsed path, and
+   only when no key is denied.
+3. A path that matched is remembered by host, policy object and exact bytes, so that the next
+   handshake with the same server needs no hashing. Policies are immutable, so identity says
+   "unchanged".
+4. A session carries no path (and OpenSSL resumes it for any host): it is judged by the path that
+   was approved for the same host and leaf, under the policy of now.
+5. Nothing here waits: no lock, no disk, no network.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from holdfast.certificates.spki import chain_certificate
+from holdfast.enforcement.errors import PinViolationError
+from holdfast.errors import CertificateError
+from holdfast.pins.chain import PresentedChain, VerifiedChain
+from holdfast.pins.evaluate import evaluate, undecidable, untrusted, without_path
+from holdfast.pins.interfaces import PolicySource, ViolationSink
+from holdfast.pins.pin_set import PinSet
+from holdfast.pins.policy import Policy
+from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
+
+# One entry a host and leaf. At the limit everything is forgotten at once: that costs some hashing
+# and some resumed sessions, and needs no lock.
+_MEMORY_LIMIT = 4096
+
+_log = logging.getLogger("holdfast.enforcement")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class HandshakeJudge:
+    """Decides handshakes under a policy source and reports violations to a sink; thread-safe."""
+
+    def __init__(
+        self,
+        source: PolicySource,
+        sink: ViolationSink,
+        *,
+        named_anchors: tuple[bytes, ...] = (),
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        """Bind a source, a sink, and the anchors (DER) that the application named, if it did."""
+        self._source = source
+        self._sink = sink
+        self._named_anchors = named_anchors
+        self._clock = clock
+        self._approved: dict[str, tuple[Policy, tuple[bytes, ...], Verdict]] = {}
+        self._paths: dict[tuple[str, bytes], tuple[bytes, ...]] = {}  # by host and leaf
+
+    def pin_set_for(self, host: str) -> PinSet | None:
+        """Return the pin set that covers a canonical host now.
+
+        Raises:
+            PinViolationError: The source failed, so nothing is known about the host.
+        """
+        try:
+            return self._source.current().pin_set_for(host)
+        except Exception as error:
+            violation = self.violation(_source_failed(host, error), (), None)
+            self.report(violation)
+            raise PinViolationError(violation) from error
+
+    def decide(self, host: str, path: tuple[bytes, ...]) -> Verdict:
+        """Decide on a path that was verified in this handshake."""
+        try:
+            policy = self._source.current()
+        except Exception as error:  # noqa: BLE001  whatever a source raises, the answer is a refusal
+            return _source_failed(host, error)
+        approved = self._approved.get(host)
+        if approved is not None and approved[0] is policy and approved[1] == path:
+            return approved[2]
+        verdict = self._decide(policy, host, path)
+        if verdict.outcome is Outcome.MATCH:
+            if len(self._approved) >= _MEMORY_LIMIT:
+                self._approved.clear()
+            self._approved[host] = policy, path, verdict
+        return verdict
+
+    def remember(self, host: str, path: tuple[bytes, ...]) -> None:
+        """Keep the path of an accepted connection, for the sessions that it may hand out."""
+        if not path:
+            return
+        if len(self._paths) >= _MEMORY_LIMIT:
+            self._paths.clear()
+        self._paths[host, path[0]] = path
+
+    def decide_resumed(self, host: str, leaf: bytes | None) -> Verdict:
+        """Decide on a resumed session, by the path accepted before for this host and leaf."""
+        path = self._paths.get((host, leaf or b""))
+        if path is not None:
+            return self.decide(host, path)
+        try:
+            return undecidable(
+                self._source.current(), host, "a session was resumed whose path is not known"
+            )
+        except Exception as error:  # noqa: BLE001  as above
+            return _source_failed(host, error)
+
+    def untrusted(self, host: str, reason: str) -> Verdict | None:
+        """Return the verdict on a chain that did not verify; None for an unlisted host."""
+        try:
+            policy = self._source.current()
+            return None if policy.pin_set_for(host) is None else untrusted(policy, host, reason)
+        except Exception as error:  # noqa: BLE001  as above
+            return _source_failed(host, error)
+
+    def violation(
+        self,
+        verdict: Verdict,
+        presented: tuple[bytes, ...],
+        port: int | None,
+        verify_code: int | None = None,
+    ) -> Violation:
+        """Put together what is known of a refused or reported connection."""
+        shown = _readable(presented)
+        try:
+            observed = self._observed(verdict, shown, verify_code)
+        except Exception:  # noqa: BLE001  the verdict is made; failing to explain cannot undo it
+            _log.exception("nothing could be observed about %s", verdict.host)
+            observed = Observed.UNKNOWN
+        return Violation(
+            verdict=verdict, observed=observed, time=self._clock(), port=port, presented=shown
+        )
+
+    def report(self, violation: Violation) -> None:
+        """Hand a violation to the sink. A sink that fails changes nothing about the connection."""
+        try:
+            self._sink.report(violation)
+        except Exception:  # noqa: BLE001  the verdict is made; a sink cannot undo it
+            _log.exception(
+                "the violation sink failed; the verdict on %s stands", violation.verdict.host
+            )
+
+    def _observed(
+        self, verdict: Verdict, shown: PresentedChain, verify_code: int | None
+    ) -> Observed:
+        # A good connection needs neither.
+        from holdfast.certificates.trust_anchors import is_expected_anchor
+        from holdfast.findings.observed import observe
+
+        anchor_is_public = None
+        if isinstance(verdict.chain, VerifiedChain):
+            anchor = verdict.chain.certificates[-1]
+            anchor_is_public = is_expected_anchor(anchor, self._named_anchors)
+        return observe(
+            verdict, presented=shown, anchor_is_public=anchor_is_public, verify_code=verify_code
+        )
+
+    def _decide(self, policy: Policy, host: str, path: tuple[bytes, ...]) -> Verdict:
+        if not path:
+            return without_path(policy, host, "OpenSSL has no verified path for this connection")
+        try:
+            chain = VerifiedChain(tuple(map(chain_certificate, path)))
+        except CertificateError as error:
+            return without_path(policy, host, f"a certificate on the path cannot be read: {error}")
+        return evaluate(policy, host, chain, self._clock())
+
+
+def _source_failed(host: str, error: Exception) -> Verdict:
+    return Verdict(
+        outcome=Outcome.UNDECIDABLE,
+        allowed=False,
+        violation=True,
+        host=host,
+        reason=f"the policy source failed: {type(error).__name__}: {error}",
+    )
+
+
+def _readable(presented: tuple[bytes, ...]) -> PresentedChain:
+    """Return those presented certificates that can be read; it is only for people."""
+    certificates = []
+    for der in presented:
+        try:
+            certificates.append(chain_certificate(der))
+        except CertificateError:
+            continue
+    return PresentedChain(tuple(certificates))

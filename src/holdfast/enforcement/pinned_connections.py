@@ -1,0 +1,71 @@
+"""The gated classes that a pinned context's `wrap_socket` and `wrap_bio` return.
+
+A socket has more ways out than a BIO object: each of its own I/O methods, and plain text once its
+TLS layer is gone. All of them are closed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import ssl
+from errno import EPIPE
+from typing import Any
+
+from holdfast.enforcement.gate import SOCKET_IO, Gate, State, unjudged_class
+
+
+class PinnedSSLObject(Gate, ssl.SSLObject):
+    """What a pinned context's `wrap_bio` returns."""
+
+
+class PinnedSSLSocket(Gate, ssl.SSLSocket):
+    """What a pinned context's `wrap_socket` returns."""
+
+    def shutdown(self, how: int) -> None:
+        """Shut TCP down. Python drops the TLS layer here, so nothing is sent any more.
+
+        Whatever `how` says: without the TLS layer it could only be plain text.
+        """
+        if self._holdfast_state is State.ACCEPTED:
+            self._holdfast_state = State.SHUT_DOWN
+            self.__class__ = unjudged_class(type(self))
+        try:
+            super().shutdown(how)
+        finally:
+            if self._holdfast_state is not State.UNWRAPPED:
+                with contextlib.suppress(OSError):  # shut down already
+                    socket.socket.shutdown(self, socket.SHUT_WR)
+
+    def _open_gate(self) -> None:
+        """Let I/O through over an accepted TLS layer, or after unwrap()."""
+        state = self._holdfast_state
+        if state is State.UNJUDGED and self.__dict__.get("_sslobj") is None:
+            self.getpeername()  # an unconnected socket says so itself
+            state = State.SHUT_DOWN
+        if state is State.SHUT_DOWN:
+            raise BrokenPipeError(EPIPE, "the TLS layer is gone; nothing is sent in plain text")
+        super()._open_gate()
+
+
+def _gated(name: str) -> Any:
+    """Return the stock method of this name, behind the gate."""
+    stock = getattr(ssl.SSLSocket, name)
+
+    @functools.wraps(stock)
+    def method(self: PinnedSSLSocket, *args: Any, **kwargs: Any) -> Any:
+        self._open_gate()
+        return getattr(super(PinnedSSLSocket, self), name)(*args, **kwargs)
+
+    return method
+
+
+for _name in SOCKET_IO:
+    setattr(PinnedSSLSocket, _name, _gated(_name))
+
+
+@functools.cache
+def composed_class(pinned: type, wanted: type) -> type:
+    """Return `wanted` with the gate in front of it."""
+    return wanted if issubclass(wanted, pinned) else type(wanted.__name__, (pinned, wanted), {})

@@ -1,0 +1,139 @@
+"""Runs the recipes of `docs/clients`, as they stand there, each in a fresh interpreter.
+
+A recipe is all Python under one heading of a page. Only the host that it names is replaced.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from holdfast.lab.authorities import Identity
+from holdfast.lab.server import LabServer
+from holdfast.pins.pin_set import Mode
+from holdfast.testing import PinnedServer
+
+PAGES = Path(__file__).parents[3] / "docs" / "clients"
+_CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CHANGES_CLIENTS = re.compile("proxy|^SSL|CA_BUNDLE", re.IGNORECASE)
+_ANSWER = "hello from the lab"
+_REFUSAL = "refused: localhost private-anchor"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What came of a recipe: by its own output, and by the log of the server that it talked to."""
+
+    printed: str
+    explained: bool  # on standard error, where `holdfast.violations` ends up
+    connections: int
+    data_arrived: bool
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who answers to a recipe, under which policy, and what must come of it."""
+
+    expected: Evidence
+    mode: Mode = Mode.ENFORCE
+    host: str = "localhost"
+    is_impostor: bool = True
+
+
+CASES = {
+    "pinned": Case(Evidence(_ANSWER, False, 1, True), is_impostor=False),
+    "impostor": Case(Evidence(_REFUSAL, True, 1, False)),
+    "unlisted": Case(Evidence(_ANSWER, False, 1, True), host="127.0.0.1"),
+    "report-only": Case(Evidence(_ANSWER, True, 1, True), mode=Mode.REPORT_ONLY),
+}
+
+
+def _code(page: str, recipe: str) -> str:
+    text = (PAGES / f"{page}.md").read_text("utf-8")
+    section = text.partition(f"\n## {recipe}\n")[2].partition("\n## ")[0]
+    blocks = _CODE.findall(section)
+    assert blocks, f"{page}.md has no Python under the heading {recipe}"
+    return "\n".join(blocks)
+
+
+def _for_loopback(code: str, host: str, port: int) -> str:
+    code = re.sub(r'"api\.example\.com", \d+', f'"{host}", {port}', code)
+    return code.replace("api.example.com", f"{host}:{port}")
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each case in turn."""
+    return CASES[request.param]
+
+
+@pytest.fixture
+def expected(case: Case) -> Evidence:
+    """What must come of a recipe in this case."""
+    return case.expected
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs Python code in a fresh interpreter, next to a `pins.toml`."""
+
+    def run(code: str, server: PinnedServer) -> subprocess.CompletedProcess[str]:
+        script = tmp_path / "recipe.py"
+        script.write_text(code, "utf-8")
+        environment = {
+            name: value for name, value in os.environ.items() if not _CHANGES_CLIENTS.search(name)
+        }
+        return subprocess.run(
+            [sys.executable, "-W", "error", script],
+            cwd=server.policy_path.parent,
+            env={**environment, "SSL_CERT_FILE": str(server.anchors_path)},
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=15,
+        )
+
+    return run
+
+
+@pytest.fixture
+def run_recipe(
+    case: Case,
+    run_script: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Evidence]:
+    """Return a function that runs a recipe in this case and collects the evidence."""
+
+    def run(
+        page: str,
+        recipe: str,
+        *,
+        serve: Callable[[Identity], LabServer] = LabServer,
+        answer: str = _ANSWER,
+        change: Callable[[str], str] = str,
+    ) -> Evidence:
+        directory = tmp_path_factory.mktemp("server")
+        with PinnedServer(directory, mode=case.mode, serve=serve) as server:
+            contacted = server.impostor if case.is_impostor else server
+            code = change(_for_loopback(_code(page, recipe), case.host, contacted.port))
+            ended = run_script(code, server)
+            assert 0 == ended.returncode, ended.stderr
+            connections = contacted.wait_for(closed=1)
+        # Nothing may follow in the clear where TLS was agreed on.
+        assert b"" == connections[0].received_plain.rpartition(b"STARTTLS\r\n")[2]
+        pins = [str(pin) for pin in server.policy.pin_sets[0].pins]
+        assert all(pin in ended.stderr for pin in pins) or "" == ended.stderr
+        printed = ended.stdout.strip()
+        return Evidence(
+            printed=_ANSWER if printed == answer else printed,
+            explained=bool(ended.stderr),
+            connections=len(connections),
+            data_arrived=any(connection.application_bytes for connection in connections),
+        )
+
+    return run

@@ -1,0 +1,60 @@
+from collections.abc import Callable
+from functools import partial
+
+import h2.config
+import h2.connection
+import h2.events
+import httpx
+import pytest
+
+import holdfast
+from holdfast.lab.server import LabServer, ServerStream
+from holdfast.testing import PinnedServer
+
+LIBRARIES = ["httpx", "httpx2"]
+
+
+def _with(library: str) -> Callable[[str], str]:
+    return lambda code: code.replace("httpx", library)
+
+
+async def _http2(stream: ServerStream) -> None:
+    """Answer every request with 200 and the body of the stock server (RFC 9113)."""
+    http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    http.initiate_connection()
+    await stream.write(http.data_to_send())
+    while data := await stream.read():
+        for event in http.receive_data(data):
+            if isinstance(event, h2.events.StreamEnded):
+                http.send_headers(event.stream_id, [(":status", "200")])
+                http.send_data(event.stream_id, b"hello from the lab\n", end_stream=True)
+        await stream.write(http.data_to_send())
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("recipe", ["Client", "AsyncClient"])
+def test_recipe(
+    recipe: str, library: str, expected: object, run_recipe: Callable[..., object]
+) -> None:
+    """The recipe reaches the pinned and the unlisted host, and an impostor gets nothing."""
+    assert expected == run_recipe("httpx", recipe, change=_with(library))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_http2(library: str, expected: object, run_recipe: Callable[..., object]) -> None:
+    """The same holds over HTTP/2, with a server that speaks nothing else."""
+    serve = partial(LabServer, alpn=["h2"], dialogue=_http2)
+
+    assert expected == run_recipe("httpx", "HTTP/2", serve=serve, change=_with(library))
+
+
+def test_a_transport_that_retries(pinned_server: PinnedServer) -> None:
+    """As the page says, a retrying transport connects again, and is refused each time."""
+    transport = httpx.HTTPTransport(verify=pinned_server.context(), retries=1)
+
+    with httpx.Client(transport=transport) as client, pytest.raises(httpx.ConnectError) as caught:
+        client.get(pinned_server.impostor.url)
+
+    assert holdfast.violation_from(caught.value) is not None
+    assert 2 == len(pinned_server.impostor.wait_for(closed=2))
+    assert 0 == pinned_server.impostor.application_bytes

@@ -1,0 +1,279 @@
+"""A server, an impostor with a trusted certificate for the same name, and clients to tell apart.
+
+Keys are made once. What came through is read from the server's log, never from the client.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from holdfast.enforcement.context import PinningContext
+from holdfast.lab.authorities import Authority, Identity, new_key, spki_pin
+from holdfast.lab.server import LabServer
+from holdfast.pins.host_pattern import HostPattern
+from holdfast.pins.interfaces import PolicySource, ViolationSink
+from holdfast.pins.pin import Pin
+from holdfast.pins.pin_set import Mode, PinSet
+from holdfast.pins.policy import Policy, Unlisted
+from holdfast.pins.verdict import Violation
+
+Result = TypeVar("Result")
+Drive = Callable[..., Any]
+
+_REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+_NAMES = ("localhost", "other.example", "127.0.0.1", "::1", "xn--bcher-kva.example")
+
+
+@pytest.fixture(scope="session")
+def honest() -> Authority:
+    """The CA that the server's owner uses."""
+    return Authority.new("Honest CA")
+
+
+@pytest.fixture(scope="session")
+def rogue() -> Authority:
+    """A CA that is trusted as well, and certifies anybody."""
+    return Authority.new("Rogue CA")
+
+
+@pytest.fixture(scope="session")
+def issuing(honest: Authority) -> Authority:
+    """The CA below it."""
+    return honest.intermediate("Honest Intermediate")
+
+
+@pytest.fixture(scope="session")
+def identity(issuing: Authority) -> Identity:
+    """What the server shows."""
+    return issuing.issue(*_NAMES)
+
+
+@pytest.fixture(scope="session")
+def impostor(rogue: Authority) -> Identity:
+    """What the impostor shows: another key, with a trusted certificate for the same names."""
+    return rogue.issue(*_NAMES)
+
+
+@pytest.fixture(scope="session")
+def client_identity(honest: Authority) -> Identity:
+    """What a client shows that is asked for a certificate."""
+    return honest.issue(common_name="client", usage="client")
+
+
+@pytest.fixture(scope="session")
+def anchors(honest: Authority, rogue: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trust store: both CAs. Without pins, every certificate here would be accepted."""
+    path = tmp_path_factory.mktemp("anchors") / "anchors.pem"
+    path.write_text(honest.pem + rogue.pem, "ascii")
+    return path
+
+
+@pytest.fixture(scope="session")
+def spare_pin() -> Pin:
+    """The pin of a key that nobody uses."""
+    return Pin.parse(spki_pin(new_key()))
+
+
+@pytest.fixture(scope="session")
+def policy_for(identity: Identity, spare_pin: Pin) -> Callable[..., Policy]:
+    """Return a function that makes a policy for localhost; by default the server's key is pinned.
+
+    It takes `leaf` or `ca` (pins as text), `hosts`, `mode`, `unlisted` and `denied`.
+    """
+
+    def make(
+        *,
+        leaf: str = identity.spki_pin,
+        ca: str | None = None,
+        hosts: tuple[str, ...] = ("localhost",),
+        mode: Mode = Mode.ENFORCE,
+        unlisted: Unlisted = Unlisted.ALLOW,
+        denied: tuple[str, ...] = (),
+    ) -> Policy:
+        pins: dict[str, Any] = {"leaf": (Pin.parse(leaf),), "backup": (spare_pin,)}
+        if ca is not None:
+            pins = {"ca": (Pin.parse(ca), spare_pin)}
+        patterns = tuple(map(HostPattern.parse, hosts))
+        return Policy(
+            unlisted=unlisted,
+            pin_sets=(PinSet(name="lab", hosts=patterns, mode=mode, **pins),),
+            denied=tuple(map(Pin.parse, denied)),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def policy(policy_for: Callable[..., Policy]) -> Policy:
+    """Pins the server's key for localhost; other hosts are allowed."""
+    return policy_for()
+
+
+@pytest.fixture
+def violations() -> list[Violation]:
+    """What was reported."""
+    return []
+
+
+@pytest.fixture
+def pinned(
+    policy: Policy, anchors: Path, violations: list[Violation]
+) -> Callable[..., PinningContext]:
+    """Return a function that makes a pinned context, which reports to `violations`."""
+
+    class ListSink:
+        def report(self, violation: Violation) -> None:
+            violations.append(violation)
+
+    def make(source: PolicySource = policy, sink: ViolationSink | None = None) -> PinningContext:
+        return PinningContext(source, sink=sink or ListSink(), public_anchors=anchors)
+
+    return make
+
+
+@pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def version(request: pytest.FixtureRequest) -> ssl.TLSVersion:
+    """Each TLS version in turn."""
+    return ssl.TLSVersion(request.param)
+
+
+@pytest.fixture
+def start(version: ssl.TLSVersion) -> Iterator[Callable[..., LabServer]]:
+    """Return a function that starts a server of this TLS version, by default one for HTTP."""
+    with ExitStack() as servers:
+
+        def start(identity: Identity, make: Callable[..., LabServer] = LabServer) -> LabServer:
+            return servers.enter_context(
+                make(identity, minimum_version=version, maximum_version=version)
+            )
+
+        yield start
+
+
+@pytest.fixture
+def still_open() -> Iterator[ExitStack]:
+    """The connections that the test has not closed itself."""
+    with ExitStack() as connections:
+        yield connections
+
+
+@pytest.fixture
+def tcp(still_open: ExitStack) -> Callable[[LabServer], socket.socket]:
+    """Return a function that opens a TCP connection to a server."""
+
+    def connect(server: LabServer) -> socket.socket:
+        address = (server.address, server.port)
+        return still_open.enter_context(socket.create_connection(address, timeout=5))
+
+    return connect
+
+
+@pytest.fixture
+def connect(
+    tcp: Callable[[LabServer], socket.socket], still_open: ExitStack
+) -> Callable[..., ssl.SSLSocket]:
+    """Return a function that wraps a blocking TCP connection to a server."""
+
+    def connect(
+        server: LabServer,
+        context: ssl.SSLContext,
+        name: str = "localhost",
+        session: ssl.SSLSession | None = None,
+        *,
+        do_handshake_on_connect: bool = True,
+    ) -> ssl.SSLSocket:
+        return still_open.enter_context(
+            context.wrap_socket(
+                tcp(server),
+                server_hostname=name,
+                session=session,
+                do_handshake_on_connect=do_handshake_on_connect,
+            )
+        )
+
+    return connect
+
+
+@pytest.fixture
+def over_bio(
+    tcp: Callable[[LabServer], socket.socket],
+) -> Callable[..., tuple[ssl.SSLObject, Drive]]:
+    """Return a function that makes a BIO object, and with it a function that drives its methods.
+
+    Everything that OpenSSL wants to send is sent at once, as event loops do.
+    """
+
+    def make(
+        server: LabServer,
+        context: ssl.SSLContext,
+        name: str | None = "localhost",
+        session: ssl.SSLSession | None = None,
+    ) -> tuple[ssl.SSLObject, Drive]:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname=name, session=session)
+        connection = tcp(server)
+
+        def drive(step: Callable[..., Result], *arguments: object) -> Result:
+            while True:
+                try:
+                    return step(*arguments)
+                except ssl.SSLWantReadError:
+                    pass
+                finally:
+                    connection.sendall(outgoing.read())
+                if data := connection.recv(65536):
+                    incoming.write(data)
+                else:
+                    incoming.write_eof()
+
+        return tls, drive
+
+    return make
+
+
+@pytest.fixture(params=["socket", "bio"])
+def exchange(
+    request: pytest.FixtureRequest,
+    connect: Callable[..., ssl.SSLSocket],
+    over_bio: Callable[..., tuple[ssl.SSLObject, Drive]],
+) -> Callable[..., tuple[bytes, ssl.SSLSession | None]]:
+    """Return a function that sends a request, over sockets and over BIOs.
+
+    It returns the answer and the session.
+    """
+
+    def over_socket(*arguments: object) -> tuple[bytes, ssl.SSLSession | None]:
+        client = connect(*arguments)
+        client.sendall(_REQUEST)
+        return client.recv(65536), client.session
+
+    def over_objects(*arguments: object) -> tuple[bytes, ssl.SSLSession | None]:
+        tls, drive = over_bio(*arguments)
+        drive(tls.do_handshake)
+        drive(tls.write, _REQUEST)
+        return drive(tls.read, 65536), tls.session
+
+    return over_socket if request.param == "socket" else over_objects
+
+
+@pytest.fixture
+def received(still_open: ExitStack) -> Callable[[LabServer], tuple[int, int]]:
+    """Return a function that tells how many application and plain-text bytes reached a server.
+
+    It closes the client's connections first: only then it is final what was sent.
+    """
+
+    def count(server: LabServer) -> tuple[int, int]:
+        still_open.close()
+        seen = server.wait_until(lambda log: bool(log) and all(one.closed for one in log))
+        return (
+            sum(connection.application_bytes for connection in seen),
+            sum(connection.plain_bytes for connection in seen),
+        )
+
+    return count
