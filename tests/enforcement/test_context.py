@@ -120,6 +120,8 @@ def test_what_is_no_name_is_refused_before_anything_is_sent(pinned: Pinned, name
         _wrap_bio(context, name)
 
 
+# Debian's Python 3.11 warns here, in its own mend of the CVE.
+@pytest.mark.filterwarnings("ignore:check_hostname requires server_hostname")
 @pytest.mark.parametrize("name", [None, "", b""])
 def test_a_nameless_connection_is_refused(pinned: Pinned, name: str | bytes | None) -> None:
     """Without a name nothing would be checked before Python 3.14 (CVE-2026-19553)."""

@@ -114,7 +114,7 @@ def test_a_slow_server_is_a_timeout(pinned: Pinned, violations: list[Violation])
 @pytest.mark.parametrize(
     ("linger", "expected"),
     [
-        (None, (ssl.SSLEOFError, ConnectionResetError)),
+        (None, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError)),
         (struct.pack("ii", 1, 0), (ConnectionResetError, BrokenPipeError)),
     ],
     ids=["end", "reset"],
