@@ -9,7 +9,7 @@ import ssl
 import struct
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -239,6 +239,15 @@ def test_an_interrupt_in_the_check_leaves_no_way_through(
     assert NOTHING == received(server)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt: whoever is started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_a_real_interrupt_leaves_no_way_through(
     start: Start, impostor: Identity, policy: Policy, pinned: Pinned, received: Received
 ) -> None:

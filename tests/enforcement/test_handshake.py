@@ -171,7 +171,7 @@ def test_a_failing_source_refuses(
         judge.untrusted("other.example", "expired"),
     ]
     with pytest.raises(PinViolationError, match="no policy today"):
-        judge.pin_set_for("localhost")
+        judge.rules_for("localhost")
 
     for verdict in verdicts:
         assert verdict is not None
@@ -194,7 +194,7 @@ def test_a_source_of_something_else_refuses(judge: HandshakeJudge, path: tuple[b
     assert verdict is not None
     assert Outcome.UNDECIDABLE is verdict.outcome
     with pytest.raises(PinViolationError):
-        judge.pin_set_for("localhost")
+        judge.rules_for("localhost")
 
 
 def test_a_resumed_session_has_the_path_of_its_host_and_leaf(
@@ -222,7 +222,7 @@ def test_memory_is_bounded(
     path: tuple[bytes, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At the limit everything is forgotten; decisions stay the same."""
+    """At the limit the older half is forgotten: its sessions are refused, newer ones are not."""
     monkeypatch.setattr(handshake, "_MEMORY_LIMIT", 4)
     source.policy = policy_for(hosts=("**.example",))
 
@@ -232,7 +232,10 @@ def test_memory_is_bounded(
         judge.remember(host, path)
 
     assert len(judge._approved) <= 4
-    assert len(judge._paths) <= 4
+    assert len(judge._paths) + len(judge._earlier_paths) <= 8
+    assert Outcome.MATCH is judge.decide_resumed("h9.example", path[0]).outcome
+    assert Outcome.MATCH is judge.decide_resumed("h4.example", path[0]).outcome
+    assert Outcome.UNDECIDABLE is judge.decide_resumed("h3.example", path[0]).outcome
 
 
 def test_an_untrusted_chain_matters_on_listed_hosts_only(judge: HandshakeJudge) -> None:

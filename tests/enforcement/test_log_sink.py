@@ -88,7 +88,7 @@ def test_the_same_is_logged_once_an_hour(
 def test_what_differs_is_logged(
     sink: LogSink, violation: Violation, identity: Identity, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another host, port, outcome, observation or certificate is another violation."""
+    """Another host, port, outcome, decision, observation or certificate is another violation."""
     verdict = violation.verdict
     leaf = chain_certificate(identity.der)
     different = [
@@ -97,6 +97,7 @@ def test_what_differs_is_logged(
         replace(violation, observed=Observed.SELF_SIGNED),
         replace(violation, verdict=replace(verdict, host="other.example")),
         replace(violation, verdict=replace(verdict, outcome=Outcome.EXPIRED)),
+        replace(violation, verdict=replace(verdict, allowed=not verdict.allowed)),
         replace(violation, verdict=replace(verdict, pin_set=None)),
         replace(violation, verdict=replace(verdict, chain=VerifiedChain((leaf,)))),
         replace(violation, verdict=replace(verdict, chain=None)),

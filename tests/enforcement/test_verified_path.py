@@ -82,6 +82,7 @@ def _again() -> ModuleType:
 def test_equal_certificates_are_not_encoded_again(
     start: Start,
     identity: Identity,
+    issuing: Authority,
     impostor: Identity,
     rogue: Authority,
     unpinned: ssl.SSLContext,
@@ -94,8 +95,12 @@ def test_equal_certificates_are_not_encoded_again(
 
     assert verified_path(first) == path
     assert path is reader.read(connect(server, unpinned), "localhost")
-    other = connect(start(impostor), ssl.create_default_context(cadata=rogue.pem))
-    assert verified_path(other) == reader.read(other, "localhost")
+    unpinned.load_verify_locations(cadata=rogue.pem)
+    alike = issuing.issue("localhost"), issuing.issue("localhost", key=identity.key)
+    for shown in (impostor, *alike):  # another CA; another key; only another serial number
+        other = connect(start(shown), unpinned)
+        assert shown.der == reader.read(other, "localhost")[0]
+        assert verified_path(other) == reader.read(other, "localhost")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="the public method is new in Python 3.13")

@@ -177,22 +177,6 @@ def test_digests_are_grouped_by_role_and_kind() -> None:
     assert (LEAF, WHOLE, BACKUP, CA) == pin_set.pins
 
 
-@pytest.mark.parametrize(
-    ("changes", "follows"),
-    [
-        ({}, Redirects.PINNED_ONLY),
-        ({"mode": Mode.REPORT_ONLY}, Redirects.ANY),
-        ({"redirects": Redirects.ANY}, Redirects.ANY),
-        ({"mode": Mode.REPORT_ONLY, "redirects": Redirects.PINNED_ONLY}, Redirects.PINNED_ONLY),
-    ],
-)
-def test_an_enforced_set_keeps_redirects_to_pinned_hosts(
-    changes: dict[str, Any], follows: Redirects
-) -> None:
-    """What is written counts; otherwise the mode decides."""
-    assert follows is make(**changes).follows
-
-
 def test_a_probe_visits_the_endpoints_or_the_exact_hosts() -> None:
     """A wildcard cannot be probed; without endpoints, port 443 of each exact host is."""
     endpoint = Endpoint("smtp", "mx.pay.example.com", 25)

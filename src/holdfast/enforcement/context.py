@@ -188,13 +188,15 @@ class PinningContext(_Genuine):
             )
 
     def load_cert_chain(self, *args: Any, **kwargs: Any) -> None:
-        """Load a client certificate. Blocking connections to pinned hosts are refused from then on.
+        """Load a client certificate. Blocking connections to enforced hosts are refused then.
 
         On a blocking socket the certificate would reach a rogue server before the path can be
-        judged.
+        judged. That goes for the hosts of enforced sets, and for unlisted ones where the policy
+        refuses those.
         """
-        super().load_cert_chain(*args, **kwargs)
+        # First: a connection that another thread makes meanwhile may have the certificate already.
         self._has_client_certificate = True
+        super().load_cert_chain(*args, **kwargs)
 
     def wrap_socket(
         self,
@@ -270,16 +272,14 @@ class PinningContext(_Genuine):
             raise PinnedContextError(
                 f"{host}: verification was switched off underneath the pinned context"
             )
-        pin_set = self.judge.pin_set_for(host)
-        if pin_set is None:
-            return host
-        if pin_set.trust is not Trust.PUBLIC:
+        pin_set, refuses = self.judge.rules_for(host)
+        if pin_set is not None and pin_set.trust is not Trust.PUBLIC:
             raise PinnedContextError(
                 f"{host}: this version cannot enforce pin set {pin_set.name}, whose trust is "
                 f"{pin_set.trust.value}",
                 hint="give a private CA as public_anchors to a context with public trust",
             )
-        if blocking and self._has_client_certificate:
+        if blocking and refuses and self._has_client_certificate:
             raise PinnedContextError(
                 f"{host}: on a blocking socket the client certificate would leave before the check",
                 hint="use an async client, where the connection ends before the certificate leaves",

@@ -9,7 +9,7 @@
    "unchanged".
 4. A session carries no path (and OpenSSL resumes it for any host): it is judged by the path that
    was approved for the same host and leaf, under the policy of now.
-5. Nothing here waits: no lock, no disk, no network.
+5. No decision waits: no lock, no disk, no network. Reports come after it, and wait for the sink.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from holdfast.errors import CertificateError
 from holdfast.pins.chain import PresentedChain, VerifiedChain
 from holdfast.pins.evaluate import evaluate, undecidable, untrusted, without_path
 from holdfast.pins.interfaces import PolicySource, ViolationSink
-from holdfast.pins.pin_set import PinSet
-from holdfast.pins.policy import Policy
+from holdfast.pins.pin_set import Mode, PinSet
+from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 
-# One entry a host and leaf. At the limit everything is forgotten at once: that costs some hashing
-# and some resumed sessions, and needs no lock.
+# One entry a host and leaf. At the limit the older half is forgotten at once, which needs no lock;
+# a session that is as old as that is refused, and made anew by the next full handshake.
 _MEMORY_LIMIT = 4096
 
 _log = logging.getLogger("holdfast.enforcement")
@@ -57,19 +57,24 @@ class HandshakeJudge:
         self._clock = clock
         self._approved: dict[str, tuple[Policy, tuple[bytes, ...], Verdict]] = {}
         self._paths: dict[tuple[str, bytes], tuple[bytes, ...]] = {}  # by host and leaf
+        self._earlier_paths: dict[tuple[str, bytes], tuple[bytes, ...]] = {}
 
-    def pin_set_for(self, host: str) -> PinSet | None:
-        """Return the pin set that covers a canonical host now.
+    def rules_for(self, host: str) -> tuple[PinSet | None, bool]:
+        """Return the pin set that covers a canonical host now, and whether a miss is refused.
 
         Raises:
             PinViolationError: The source failed, so nothing is known about the host.
         """
         try:
-            return self._source.current().pin_set_for(host)
+            policy = self._source.current()
+            pin_set = policy.pin_set_for(host)
         except Exception as error:
             violation = self.violation(_source_failed(host, error), (), None)
             self.report(violation)
             raise PinViolationError(violation) from error
+        if pin_set is None:
+            return None, policy.unlisted is Unlisted.REFUSE
+        return pin_set, pin_set.mode is Mode.ENFORCE
 
     def decide(self, host: str, path: tuple[bytes, ...]) -> Verdict:
         """Decide on a path that was verified in this handshake."""
@@ -92,12 +97,13 @@ class HandshakeJudge:
         if not path:
             return
         if len(self._paths) >= _MEMORY_LIMIT:
-            self._paths.clear()
+            self._earlier_paths, self._paths = self._paths, {}
         self._paths[host, path[0]] = path
 
     def decide_resumed(self, host: str, leaf: bytes | None) -> Verdict:
         """Decide on a resumed session, by the path accepted before for this host and leaf."""
-        path = self._paths.get((host, leaf or b""))
+        key = host, leaf or b""
+        path = self._paths.get(key) or self._earlier_paths.get(key)
         if path is not None:
             return self.decide(host, path)
         try:

@@ -39,7 +39,7 @@ class LogSink:
 
 
 def _identity(violation: Violation) -> tuple[object, ...]:
-    """Return what makes two violations the same: host, set, outcome and the certificates seen."""
+    """Return what makes two violations the same: host, set, decision and the certificates seen."""
     verdict = violation.verdict
     seen = verdict.chain or violation.presented
     if isinstance(seen, ProvenLeaf):
@@ -49,4 +49,6 @@ def _identity(violation: Violation) -> tuple[object, ...]:
             tuple(certificate.cert_sha256 for certificate in seen.certificates) if seen else ()
         )
     set_name = verdict.pin_set.name if verdict.pin_set else None
-    return verdict.host, violation.port, verdict.outcome, violation.observed, set_name, certificates
+    # A mismatch that was let pass and is refused now is news.
+    decision = verdict.outcome, verdict.allowed, violation.observed
+    return verdict.host, violation.port, *decision, set_name, certificates

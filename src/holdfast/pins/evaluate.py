@@ -91,7 +91,7 @@ def effective_mode(pin_set: PinSet, now: datetime) -> Mode:
     Break-glass that seems to end further ahead than it may is not in force: the clock was set back.
     """
     until = pin_set.report_only_until
-    if until is not None and now < until <= now + BREAK_GLASS_LIMIT:
+    if until is not None and now < until and until - now <= BREAK_GLASS_LIMIT:
         return Mode.REPORT_ONLY
     return pin_set.mode
 

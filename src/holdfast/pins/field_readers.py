@@ -10,7 +10,7 @@ because there is a problem to raise.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import TypeVar
 
@@ -111,9 +111,12 @@ def moment(value: object, place: str, problems: list[Problem]) -> datetime | Non
     """Read a time with an offset: a TOML offset date-time, or text as in RFC 3339."""
     result = _from_rfc3339(value) if isinstance(value, str) else value
     if isinstance(result, datetime):
-        if result.utcoffset() is not None:
+        if result.utcoffset() is None:
+            problems.append(Problem(place, "the time has no offset", "write it with Z or +hh:mm"))
+        elif not _is_a_time_in_utc(result):
+            problems.append(Problem(place, f"{quoted(str(value))} is out of range", _TIME_FIX))
+        else:
             return result
-        problems.append(Problem(place, "the time has no offset", "write it with Z or +hh:mm"))
     elif isinstance(value, str):
         problems.append(Problem(place, f"{quoted(value)} is not a time", _TIME_FIX))
     elif isinstance(value, date):
@@ -121,6 +124,15 @@ def moment(value: object, place: str, problems: list[Problem]) -> datetime | Non
     else:
         problems.append(wrong_type(value, place, "a time", _TIME_FIX))
     return None
+
+
+def _is_a_time_in_utc(time: datetime) -> bool:
+    """Tell whether a time can be shown in UTC: its offset may lead out of the years 1 to 9999."""
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def _from_rfc3339(text: str) -> datetime | None:
@@ -140,8 +152,9 @@ def _from_rfc3339(text: str) -> datetime | None:
     if offset not in ("", "Z") and not _has_shape(offset, _OFFSET_SHAPE):
         return None
     try:
-        # Newer Pythons read 24:00 as the next day; RFC 3339 ends at 23:59.
-        return None if shown[11:13] == "24" else datetime.fromisoformat(shown)
+        # Some Pythons read 24:00 as the next day, and +00:60 as +01:00; RFC 3339 does not.
+        is_beyond = shown[11:13] == "24" or offset[4:] > "59"
+        return None if is_beyond else datetime.fromisoformat(shown)
     except ValueError:
         return None
 

@@ -145,13 +145,6 @@ class PinSet:
         """Return every pin of the set."""
         return self.leaf + self.backup + self.ca
 
-    @property
-    def follows(self) -> Redirects:
-        """Return where redirects may lead; unless said, an enforced set keeps to pinned hosts."""
-        if self.redirects is not None:
-            return self.redirects
-        return Redirects.PINNED_ONLY if self.mode is Mode.ENFORCE else Redirects.ANY
-
 
 def place_of(name: str) -> str:
     """Return where a set of this name stands in a policy, fit for a message in any case."""

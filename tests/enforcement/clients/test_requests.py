@@ -109,6 +109,16 @@ def test_session_wide_verify_false(pinned_server: PinnedServer) -> None:
     assert () == pinned_server.connections
 
 
+def test_a_request_cannot_bring_a_client_certificate(pinned_server: PinnedServer) -> None:
+    """One context serves all hosts: what a request loaded into it, others would be shown."""
+    with _session(PinningAdapter(pinned_server.context())) as session:
+        with pytest.raises(holdfast.HoldfastError, match="shown to other hosts"):
+            session.get(pinned_server.url, cert="client.pem")
+
+        assert () == pinned_server.connections
+        assert 200 == session.get(pinned_server.url).status_code
+
+
 def test_the_anchors_stay_those_of_the_context(pinned_server: PinnedServer) -> None:
     """A request adds no roots of certifi to the context."""
     context = pinned_server.context()

@@ -8,7 +8,8 @@
 3. requests adds certifi's roots to each connection's context; here the anchors stay those of the
    `PinningContext`. A bundle that the caller names (`verify="ca.pem"`, REQUESTS_CA_BUNDLE) is added
    as requests documents it, which widens trust and never the pins.
-4. A violation is not retried, other failures are as often as the caller asked.
+4. `cert=` is refused: the context is shared, so every other host that asks would see it too.
+5. A violation is not retried, other failures are as often as the caller asked.
 """
 
 from __future__ import annotations
@@ -93,13 +94,18 @@ class PinningAdapter(HTTPAdapter):
         """Say how a connection verifies: as the pinned context does.
 
         Raises:
-            PinnedContextError: The request asks for no verification, or the connection would be
-                made with another context.
+            PinnedContextError: The request asks for no verification, or brings a client
+                certificate, or the connection would be made with another context.
         """
         if not verify:
             raise PinnedContextError(
                 "a pinned session always verifies certificates",
                 hint="remove verify=False from the request or the session",
+            )
+        if cert:
+            raise PinnedContextError(
+                "a client certificate of one request would be shown to other hosts too",
+                hint="load it into the PinningContext of an adapter that is mounted for its host",
             )
         if url.lower().startswith("https") and conn.conn_kw.get("ssl_context") is not self._context:
             raise PinnedContextError(
