@@ -21,6 +21,9 @@ VAGUE_NAMES = {"base", "common", "core", "helpers", "manager", "misc", "utils"}
 # Modules without a test file of their own, and the tests that run them instead.
 TESTED_ELSEWHERE: dict[str, str] = {}
 
+# Folders whose modules are alike, so that the same tests go over all of them.
+TESTED_ALIKE = {"lab/attacks"}
+
 # Joined here, so that this file does not hold what it looks for.
 MACHINE_TEXT = re.compile(
     "pypi" + r"\.org"
@@ -64,6 +67,8 @@ def _has_logic(path: Path) -> bool:
 def _has_tests(path: Path) -> bool:
     name = "package" if path.stem == "__init__" else path.stem.strip("_")
     folder = ROOT / "tests" / path.parent.relative_to(PACKAGE)
+    if path.parent.relative_to(PACKAGE).as_posix() in TESTED_ALIKE:
+        return any(folder.glob("test_*.py"))
     return any(folder.glob(f"test_{name}.py")) or any(folder.glob(f"test_{name}_*.py"))
 
 

@@ -191,3 +191,42 @@ def test_start_tls_without_an_identity_is_refused() -> None:
 
     assert seen.error is not None
     assert "no identity" in seen.error
+
+
+def test_a_dialogue_can_answer_a_handshake_by_itself(root: Authority) -> None:
+    """Records are no plain text when the dialogue expects them; what is outside of them is."""
+
+    async def listen(stream: ServerStream) -> None:
+        stream.expect_records()
+        while await stream.read():
+            pass
+
+    with (
+        LabServer(root.issue("localhost"), starttls=listen) as server,
+        connect(server) as client,
+    ):
+        client.sendall(HANDSHAKE + ALERT + REQUEST)
+        client.shutdown(socket.SHUT_WR)
+        (seen,) = server.wait_for(1)
+
+    assert REQUEST == seen.received_plain
+    assert 0 == seen.application_bytes
+
+
+def test_a_dialogue_can_reset_the_connection(root: Authority) -> None:
+    """The client sees a reset, not an end, and the connection is closed in the log."""
+
+    async def reset(stream: ServerStream) -> None:
+        await stream.read()
+        stream.reset()
+
+    with (
+        LabServer(root.issue("localhost"), starttls=reset) as server,
+        connect(server) as client,
+    ):
+        client.sendall(ALERT)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        (seen,) = server.wait_for(1)
+
+    assert seen.error is None

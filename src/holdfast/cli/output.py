@@ -34,6 +34,11 @@ _STYLES = {
     "warning": "yellow",
     "error": "bold red",
     "unknown": "magenta",
+    "caught": "green",
+    "missed": "bold red",
+    "refused-honest": "bold red",
+    "hung": "bold red",
+    "crashed": "bold red",
 }
 
 

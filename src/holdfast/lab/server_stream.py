@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -115,8 +116,7 @@ class ServerStream:
         """
         if self._context is None:
             raise RuntimeError("this server has no identity to do a handshake with")
-        self._buffer = b""
-        self._expects_records = True
+        self.expect_records()
         tls = self._context().wrap_bio(self._incoming, self._outgoing, server_side=True)
         if isinstance(tls, RecordingObject):
             tls.record = self.record
@@ -129,6 +129,19 @@ class ServerStream:
             resumed=bool(tls.session_reused),
             client_certificate=tls.getpeercert(binary_form=True),
         )
+
+    def expect_records(self) -> None:
+        """From here on the client speaks TLS; what it sends outside of records is noted as such.
+
+        For dialogues that answer a handshake by themselves. What came before is dropped.
+        """
+        self._buffer = b""
+        self._expects_records = True
+
+    def reset(self) -> None:
+        """Break the connection off with a TCP reset, not with an end."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     async def read(self, limit: int = _CHUNK) -> bytes:
         """Return at most `limit` bytes that the client sent next, or `b""` when it has finished.

@@ -1,0 +1,15 @@
+"""httpx, pinned by Holdfast: `httpx_client.py URL`, for `holdfast lab run`."""
+
+import os
+import sys
+
+import httpx
+
+import holdfast
+
+context = holdfast.PinningContext(
+    holdfast.load_policy(os.environ["HOLDFAST_LAB_POLICY"]),
+    public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"],
+)
+with httpx.Client(verify=context, timeout=5) as client:
+    print(client.get(sys.argv[1]).text)

@@ -1,0 +1,15 @@
+"""requests, pinned by Holdfast: `requests_client.py URL`, for `holdfast lab run`."""
+
+import os
+import sys
+
+import requests
+
+import holdfast
+from holdfast.enforcement.clients.requests import PinningAdapter
+
+policy = holdfast.load_policy(os.environ["HOLDFAST_LAB_POLICY"])
+adapter = PinningAdapter(policy, public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"])
+with requests.Session() as session:
+    session.mount("https://", adapter)
+    print(session.get(sys.argv[1], timeout=5).text)

@@ -1,0 +1,1 @@
+"""The attacks, one module each; `holdfast.lab.attack` says what such a module holds."""

@@ -1,0 +1,340 @@
+"""Each attack is what its description says: what it shows, whom it fools, whom it does not.
+
+What came through is read from the server's log. Keys are made once.
+"""
+
+import asyncio
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from holdfast.certificates.load_policy import load_policy
+from holdfast.enforcement.context import PinningContext
+from holdfast.enforcement.errors import PinViolationError
+from holdfast.lab.attack import Attack, Stage, attacks
+from holdfast.lab.connection_log import Connection
+from holdfast.lab.server import LabServer
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+ATTACKS = {attack.id: attack for attack in attacks()}
+
+HONEST = ("pinned <- issuing", "issuing <- honest")
+# What is presented, leaf first: whose key, and whose signature.
+CHAINS = {
+    "client_certificate_asked_tls12": ("new <- rogue",),
+    "client_certificate_asked_tls13": ("new <- rogue",),
+    "cross_signed_path": ("new <- rogue", "issuing <- rogue"),
+    "denied_key": HONEST,
+    "expired_right_key": HONEST,
+    "forged_leaf_naming_pinned_ca": ("new <- nobody", "issuing <- honest"),
+    "huge_chain": ("new <- rogue", *["issuing <- honest"] * 99, "pinned <- issuing"),
+    "ip_literal": ("new <- rogue",),
+    "misissued_by_own_ca": ("new <- issuing", "issuing <- honest"),
+    "not_yet_valid_right_key": HONEST,
+    "padded_with_pinned_ca": ("new <- rogue", "issuing <- honest"),
+    "padded_with_pinned_leaf": ("new <- rogue", "pinned <- issuing"),
+    "padded_with_pinned_root": ("new <- rogue", "issuing <- honest", "honest <- honest"),
+    "rogue_ca": ("new <- rogue",),
+    "rogue_ca_tls12": ("new <- rogue",),
+    "same_name_and_key_identifier": ("new <- next", "new <- rogue"),
+    "self_signed": ("new <- itself",),
+    "server_speaks_first": ("new <- rogue",),
+    "smtp_starttls": ("new <- rogue",),
+    "trailing_dot": ("new <- rogue",),
+    "upper_case_host": ("new <- rogue",),
+    "wrong_host_right_key": HONEST,
+}
+# Why a client that only verifies is not fooled: OpenSSL's words, or the error that it is.
+REFUSALS: dict[str, str | type[Exception]] = {
+    "answer_in_the_clear": "WRONG_VERSION_NUMBER",
+    "corrupted_handshake": "ASN1",
+    "expired_right_key": "certificate has expired",
+    "forged_leaf_naming_pinned_ca": "certificate signature failure",
+    "not_yet_valid_right_key": "certificate is not yet valid",
+    "reset_in_handshake": ConnectionResetError,
+    "self_signed": "self-signed certificate",
+    "slow_loris": TimeoutError,
+    "starttls_stripped": smtplib.SMTPNotSupportedError,
+    "truncated_handshake": ssl.SSLEOFError,
+    "unproven_possession": "BAD_SIGNATURE",
+    "wrong_host_right_key": "Hostname mismatch",
+}
+
+Contexts = Callable[[Attack], ssl.SSLContext]
+
+
+@pytest.fixture(params=ATTACKS)
+def attack(request: pytest.FixtureRequest) -> Attack:
+    """Each attack in turn."""
+    return ATTACKS[request.param]
+
+
+@pytest.fixture(scope="session")
+def stage() -> Stage:
+    """The authorities and keys that all attacks here share."""
+    return Stage.new()
+
+
+@pytest.fixture
+def plain(stage: Stage) -> Contexts:
+    """Return a function that makes the context of a client that verifies and does not pin."""
+
+    def make(attack: Attack) -> ssl.SSLContext:
+        context = ssl.create_default_context(cadata=stage.anchors_pem)
+        stage.client.load_into(context)
+        return context
+
+    return make
+
+
+@pytest.fixture
+def pinned(stage: Stage, tmp_path: Path) -> Contexts:
+    """Return a function that makes the context of a client with the attack's policy."""
+
+    def make(attack: Attack) -> ssl.SSLContext:
+        policy, anchors = tmp_path / "pins.toml", tmp_path / "anchors.pem"
+        policy.write_text(attack.policy_toml(stage), "ascii")
+        anchors.write_text(stage.anchors_pem, "ascii")
+        return PinningContext(load_policy(policy), public_anchors=anchors)
+
+    return make
+
+
+def _https(server: LabServer, context: ssl.SSLContext, host: str, timeout: float) -> None:
+    with (
+        socket.create_connection((server.address, server.port), timeout) as tcp,
+        context.wrap_socket(tcp, server_hostname=host) as tls,
+    ):
+        tls.sendall(REQUEST)
+        assert tls.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+def _smtp(server: LabServer, context: ssl.SSLContext, host: str) -> None:
+    client = smtplib.SMTP(host, server.port, timeout=5)
+    try:
+        client.starttls(context=context)
+        client.noop()
+    finally:
+        client.close()
+
+
+def _visit(
+    attack: Attack,
+    server: LabServer,
+    context: ssl.SSLContext,
+    host: str,
+    timeout: float = 5,
+) -> tuple[Exception | None, Connection]:
+    """Let a client send something to a server; return why it did not, and what the server saw."""
+    failure = None
+    with server:
+        try:
+            if attack.transport == "smtp":
+                _smtp(server, context, host)
+            else:
+                _https(server, context, host, timeout)
+        except OSError as error:
+            failure = error
+        (seen,) = server.wait_for(1)
+    return failure, seen
+
+
+def _limit(attack: Attack) -> float:
+    """Return how many seconds a client has: the slow attack is over when the client gives up."""
+    return 0.2 if attack.id == "slow_loris" else 5
+
+
+def test_all_attacks_are_described_here() -> None:
+    """The tables above know each attack, and why it fools nobody where it does not."""
+    assert ATTACKS.keys() == CHAINS.keys() | REFUSALS.keys()
+    assert REFUSALS.keys() == {attack.id for attack in ATTACKS.values() if not attack.fools_plain}
+
+
+def test_who_does_not_pin_is_fooled_as_described(
+    stage: Stage, attack: Attack, plain: Contexts
+) -> None:
+    """A client that only verifies sends something to the attacker, or refuses as described."""
+    failure, seen = _visit(
+        attack, attack.rogue(stage), plain(attack), attack.host(stage), _limit(attack)
+    )
+
+    assert attack.fools_plain == (seen.application_bytes > 0)
+    assert attack.fools_plain == (failure is None)
+    reason = REFUSALS.get(attack.id)
+    assert reason is None or (
+        reason in str(failure) if isinstance(reason, str) else isinstance(failure, reason)
+    )
+
+
+def test_who_pins_is_not_fooled(stage: Stage, attack: Attack, pinned: Contexts) -> None:
+    """A client that pins sends the attacker no data, in TLS or in the clear."""
+    failure, seen = _visit(
+        attack, attack.rogue(stage), pinned(attack), attack.host(stage), _limit(attack)
+    )
+
+    assert failure is not None
+    assert 0 == seen.application_bytes
+    said = {line.split()[0].upper() for line in seen.received_plain.splitlines()}
+    assert said <= ({b"EHLO", b"STARTTLS"} if attack.transport == "smtp" else set())
+    if attack.fools_plain:  # then it is a pin that refused, and not something else
+        assert isinstance(failure, PinViolationError)
+
+
+def test_the_honest_server_is_accepted(stage: Stage, attack: Attack, pinned: Contexts) -> None:
+    """The control of each attack is a server that a pinning client talks to."""
+    failure, seen = _visit(attack, attack.honest(stage), pinned(attack), attack.host(stage))
+
+    assert failure is None
+    assert seen.application_bytes > 0
+
+
+def test_the_honest_server_is_trusted(stage: Stage, attack: Attack, plain: Contexts) -> None:
+    """Nor does the control ask for anything that a client that only verifies would refuse."""
+    failure, _ = _visit(attack, attack.honest(stage), plain(attack), attack.host(stage))
+
+    assert failure is None
+
+
+@pytest.mark.parametrize("attack_id", CHAINS)
+def test_the_chain_is_the_one_drawn(stage: Stage, attack_id: str) -> None:
+    """A client that verifies nothing finds the certificates of the description, in that order."""
+    chain = _presented(stage, ATTACKS[attack_id])
+
+    assert CHAINS[attack_id] == tuple(
+        f"{_owner(stage, one)} <- {_signer(stage, one, chain[position + 1 :])}"
+        for position, one in enumerate(chain)
+    )
+
+
+def test_copies_differ_in_their_keys_only(stage: Stage) -> None:
+    """What a check might compare instead of keys is the same in the copies."""
+    for copy, original in zip(
+        _presented(stage, ATTACKS["same_name_and_key_identifier"]),
+        stage.server.chain,
+        strict=True,
+    ):
+        assert original.public_key() != copy.public_key()
+        assert original.subject == copy.subject
+        assert original.serial_number == copy.serial_number
+        assert original.not_valid_after_utc == copy.not_valid_after_utc
+        identifier = x509.SubjectKeyIdentifier
+        assert original.extensions.get_extension_for_class(
+            identifier
+        ) == copy.extensions.get_extension_for_class(identifier)
+
+
+def test_the_forged_leaf_names_the_pinned_ca(stage: Stage) -> None:
+    """By name the forged leaf leads to the pinned CA."""
+    leaf, ca = _presented(stage, ATTACKS["forged_leaf_naming_pinned_ca"])
+
+    assert leaf.issuer == ca.subject
+
+
+def test_the_first_word_is_the_servers(stage: Stage, plain: Contexts) -> None:
+    """The answer is there although nothing was asked."""
+    attack = ATTACKS["server_speaks_first"]
+    with (
+        attack.rogue(stage) as server,
+        socket.create_connection((server.address, server.port), timeout=5) as tcp,
+        plain(attack).wrap_socket(tcp, server_hostname=stage.host) as tls,
+    ):
+        assert tls.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_without_starttls_mail_is_taken_in_the_clear(stage: Stage) -> None:
+    """Who does not insist on TLS hands over the password: the control can fail."""
+    with (
+        ATTACKS["starttls_stripped"].rogue(stage) as server,
+        smtplib.SMTP(stage.host, server.port, timeout=5) as client,
+    ):
+        assert not client.has_extn("starttls")
+        assert (235, b"welcome") == client.docmd("AUTH", "PLAIN AHVzZXIAc2VjcmV0")
+
+    (seen,) = server.connections
+    assert b"AHVzZXIAc2VjcmV0" in seen.received_plain
+
+
+@pytest.mark.parametrize("version", ["12", "13"])
+def test_who_does_not_pin_shows_its_certificate(
+    stage: Stage, plain: Contexts, version: str
+) -> None:
+    """The attacker learns who the client is, on the TLS version that the attack is about."""
+    attack = ATTACKS[f"client_certificate_asked_tls{version}"]
+
+    _, seen = _visit(attack, attack.rogue(stage), plain(attack), stage.host)
+
+    assert stage.client.der == seen.client_certificate
+    assert f"TLSv1.{version[1]}" == seen.version
+
+
+@pytest.mark.parametrize("version", ["12", "13"])
+async def test_who_pins_keeps_its_certificate(stage: Stage, pinned: Contexts, version: str) -> None:
+    """A client that pins shows its certificate to the honest server and not to the attacker."""
+    attack = ATTACKS[f"client_certificate_asked_tls{version}"]
+    context = pinned(attack)
+    stage.client.load_into(context)
+
+    with attack.rogue(stage) as rogue, attack.honest(stage) as honest:
+        with pytest.raises(PinViolationError):
+            await asyncio.open_connection(stage.host, rogue.port, ssl=context)
+        _, writer = await asyncio.open_connection(stage.host, honest.port, ssl=context)
+        writer.close()
+        await writer.wait_closed()
+        (by_rogue,) = await asyncio.to_thread(rogue.wait_for, 1)
+        (by_honest,) = await asyncio.to_thread(honest.wait_for, 1)
+
+    assert (None, 0) == (by_rogue.client_certificate, by_rogue.application_bytes)
+    assert stage.client.der == by_honest.client_certificate
+
+
+def _presented(stage: Stage, attack: Attack) -> list[x509.Certificate]:
+    """Return what the attacker sends, read by a client that verifies nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with attack.rogue(stage) as server:
+        if attack.transport == "smtp":
+            client = smtplib.SMTP(stage.host, server.port, timeout=5)
+            client.starttls(context=context)
+            assert isinstance(client.sock, ssl.SSLSocket)
+            tls = client.sock
+        else:
+            tcp = socket.create_connection((server.address, server.port), timeout=5)
+            tls = context.wrap_socket(tcp, server_hostname=attack.host(stage))
+        with tls:
+            # Public from Python 3.13 on.
+            chain = tls._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+    return [x509.load_pem_x509_certificate(one.public_bytes().encode()) for one in chain]
+
+
+def _owner(stage: Stage, certificate: x509.Certificate) -> str:
+    for name, known in _known(stage).items():
+        if known.public_key() == certificate.public_key():
+            return name
+    return "new"
+
+
+def _signer(stage: Stage, certificate: x509.Certificate, behind: list[x509.Certificate]) -> str:
+    signers = {**_known(stage), "itself": certificate}
+    if behind:
+        signers["next"] = behind[0]
+    for name, signer in signers.items():
+        with suppress(ValueError, InvalidSignature):
+            certificate.verify_directly_issued_by(signer)
+            return name
+    return "nobody"
+
+
+def _known(stage: Stage) -> dict[str, x509.Certificate]:
+    return {
+        "pinned": stage.server.certificate,
+        "issuing": stage.issuing.certificate,
+        "honest": stage.honest.certificate,
+        "rogue": stage.rogue.certificate,
+    }

@@ -1,0 +1,133 @@
+import re
+import signal
+from dataclasses import replace
+
+import pytest
+
+from holdfast.lab.attack import Attack, AttackClass, Stage, Transport
+from holdfast.lab.connection_log import Connection
+from holdfast.lab.judgment import Moment, Outcome, Run, judge, judge_control
+from holdfast.lab.server import LabServer
+
+
+def _never(stage: Stage) -> LabServer:
+    raise AssertionError("the judge runs nothing")
+
+
+ATTACK = Attack(
+    id="chain.some",
+    title="Some attack",
+    description="",
+    attack_class=AttackClass.CHAIN,
+    fools_plain=True,
+    rogue=_never,
+    honest=_never,
+    host=lambda stage: stage.host,
+)
+GREETED = Connection(handshake_completed=True, closed=True)
+ROBBED = replace(GREETED, application_bytes=7, received=b"GET / H")
+HELLO = b"\x16\x03\x01\x00\x02hi"  # a record with two bytes in it
+
+
+def _run(*connections: Connection, exit_code: int | None = 1, last_line: str = "") -> Run:
+    return Run(exit_code=exit_code, last_line=last_line, connections=connections)
+
+
+def _leaking(text: bytes) -> Connection:
+    return Connection(plain_bytes=len(text), received_plain=text, closed=True)
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_bytes_decide_and_not_the_exit_code(exit_code: int) -> None:
+    """Bytes that reached the attacker are a miss, and none of them is none, however it ended."""
+    missed = judge(ATTACK, _run(GREETED, ROBBED, exit_code=exit_code))
+    caught = judge(ATTACK, _run(GREETED, exit_code=exit_code))
+
+    assert (Outcome.MISSED, Moment.AFTER) == (missed.outcome, missed.moment)
+    assert missed.detail == "7 application bytes reached the attacker"
+    assert caught.outcome is Outcome.CAUGHT
+
+
+@pytest.mark.parametrize(
+    ("connection", "moment"),
+    [
+        (Connection(closed=True), Moment.BEFORE_CERTIFICATE),
+        (GREETED, Moment.BEFORE_DATA),
+        (replace(GREETED, client_certificate=b"der"), Moment.BEFORE_DATA),
+    ],
+)
+def test_how_early(connection: Connection, moment: Moment) -> None:
+    """A client that let the handshake end would have shown its certificate, if it had one."""
+    assert moment is judge(ATTACK, _run(connection)).moment
+
+
+@pytest.mark.parametrize(
+    ("transport", "text", "outcome"),
+    [
+        ("https", b"GET / HTTP/1.1\r\n", Outcome.MISSED),
+        ("https", HELLO, Outcome.CAUGHT),
+        ("https", HELLO + b"GET /", Outcome.MISSED),
+        ("smtp", b"EHLO me\r\nSTARTTLS\r\nquit\r\n", Outcome.CAUGHT),
+        ("smtp", b"EHLO me\r\nMAIL FROM:<a@b.example>\r\n", Outcome.MISSED),
+    ],
+)
+def test_in_the_clear(transport: Transport, text: bytes, outcome: Outcome) -> None:
+    """What leaks outside of TLS is a miss; records of TLS and SMTP's small talk are not."""
+    result = judge(replace(ATTACK, transport=transport), _run(_leaking(text)))
+
+    assert outcome is result.outcome
+
+
+def test_plain_bytes_are_told_apart() -> None:
+    """The detail counts what was leaked, and not what was harmless."""
+    mail = replace(ATTACK, transport="smtp")
+    result = judge(mail, _run(_leaking(b"EHLO me\r\nDATA\r\n")))
+
+    assert result.detail == "6 bytes reached the attacker in the clear"
+
+
+@pytest.mark.parametrize(
+    ("run", "outcome", "detail"),
+    [
+        (_run(GREETED, exit_code=None), Outcome.HUNG, "did not end"),
+        (_run(GREETED, exit_code=-signal.SIGSEGV), Outcome.CRASHED, "died of SIGSEGV"),
+        (_run(GREETED, exit_code=-999), Outcome.CRASHED, "died of signal 999"),
+        (_run(last_line="no such host"), Outcome.CRASHED, "without connecting.*no such host"),
+        (_run(ROBBED, exit_code=None), Outcome.MISSED, "7 application bytes"),
+    ],
+)
+def test_other_ends(run: Run, outcome: Outcome, detail: str) -> None:
+    """A client that hangs, dies or never comes has caught nothing; a miss counts most."""
+    result = judge(ATTACK, run)
+
+    assert outcome is result.outcome
+    assert re.search(detail, result.detail)
+
+
+def test_control_passes_when_served() -> None:
+    """An honest server that got a request was accepted, whatever the exit code."""
+    assert judge_control(ATTACK, _run(ROBBED, exit_code=3)) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "outcome"),
+    [
+        (_run(GREETED, last_line="bad key"), Outcome.REFUSED_HONEST),
+        (_run(exit_code=0), Outcome.REFUSED_HONEST),
+        (_run(ROBBED, exit_code=None), Outcome.HUNG),
+        (_run(GREETED, exit_code=-signal.SIGABRT), Outcome.CRASHED),
+    ],
+)
+def test_control_fails(run: Run, outcome: Outcome) -> None:
+    """A client that refuses, hangs at or dies of the honest server scores nothing."""
+    result = judge_control(ATTACK, run)
+
+    assert result is not None
+    assert outcome is result.outcome
+    assert result.moment is None
+    assert result.detail.endswith(run.last_line)
+
+
+def test_only_failures_fail() -> None:
+    """Of all outcomes, two do not speak against a client."""
+    assert {Outcome.CAUGHT, Outcome.NOT_APPLICABLE} == {one for one in Outcome if not one.failed}
