@@ -272,8 +272,7 @@ def accepted_class(gated: type) -> type:
         for name in _STOCK_AFTER_ACCEPTANCE
         if hasattr(after_gate, name)
     }
-    # `_sslobj` is an instance attribute again: a class attribute that is no descriptor gives way to
-    # it.
+    # `_sslobj` is an instance attribute again, since the class attribute is no descriptor any more.
     return type(gated.__name__, (gated,), {**stock, "_sslobj": None, "_holdfast_gated": gated})
 
 

@@ -34,7 +34,7 @@ def evaluate(
         The first outcome that applies: undecidable, denied, not-pinned, match, expired, mismatch.
     """
     pin_set = policy.pin_set_for(host)
-    path = chain.certificates if isinstance(chain, VerifiedChain) else (chain.certificate,)
+    path = _path_of(chain)
     if isinstance(chain, ProvenLeaf) and (pin_set is None or pin_set.trust is not Trust.PINS_ONLY):
         return undecidable(
             policy, host, "nothing vouches for the certificate: no path was verified"
@@ -179,28 +179,31 @@ def _miss(pin_set: PinSet, host: str, chain: VerifiedChain | ProvenLeaf, now: da
 
 
 def _why_missed(pin_set: PinSet, chain: VerifiedChain | ProvenLeaf) -> str:
-    if pin_set.trust is Trust.PRIVATE and not _ends_in_own_anchor(pin_set, chain):
+    if pin_set.trust is Trust.PRIVATE and not _ends_in_own_anchor(pin_set, _path_of(chain)):
         return "the path does not end in an anchor of the set"
     if pin_set.require is Require.LEAF_AND_CA:
         return "the set asks for a leaf pin and a CA pin on the path, and they are not both there"
     return "no pin of the set is on the path"
 
 
-def _ends_in_own_anchor(pin_set: PinSet, chain: VerifiedChain | ProvenLeaf) -> bool:
-    return isinstance(chain, VerifiedChain) and chain.certificates[-1].der in pin_set.anchors
+def _path_of(chain: VerifiedChain | ProvenLeaf) -> tuple[ChainCertificate, ...]:
+    return chain.certificates if isinstance(chain, VerifiedChain) else (chain.certificate,)
+
+
+def _ends_in_own_anchor(pin_set: PinSet, path: tuple[ChainCertificate, ...]) -> bool:
+    return path[-1].der in pin_set.anchors
 
 
 def _satisfied_by(pin_set: PinSet, path: tuple[ChainCertificate, ...]) -> Match | None:
     """Return the pin that satisfies the set, or None."""
     if pin_set.trust is Trust.PRIVATE:
         # Whatever else the verifier trusts, a private set is satisfied by its own anchors only.
-        position = len(path) - 1
-        anchor = path[position]
-        if anchor.der not in pin_set.anchors:
+        if not _ends_in_own_anchor(pin_set, path):
             return None
         if not pin_set.pins:
+            position = len(path) - 1
             return Match(
-                Pin(PinAlgorithm.CERTIFICATE, anchor.cert_sha256),
+                Pin(PinAlgorithm.CERTIFICATE, path[position].cert_sha256),
                 Role.CA if position else Role.LEAF,
                 position,
             )
