@@ -7,8 +7,9 @@ PYTHON ?= $(shell scripts/find-pythons | sed -n '1s/^[^ ]* //p')
 
 BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-INSTALL = $(BIN)/python -m pip --disable-pip-version-check --quiet install
-EDITABLE = $(INSTALL) --no-deps --no-build-isolation --editable .
+# The locks are complete. Left to itself, pip looks for an extra (coverage[toml]) beyond its locked release.
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps
+EDITABLE = $(INSTALL) --no-build-isolation --editable .
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url $(UPGRADE)
 
