@@ -8,10 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from holdfast.certificates.load_policy import load_policy
 from holdfast.lab import attacks as package
-from holdfast.lab.attack import Attack, AttackClass, Stage, attacks
+from holdfast.lab.attack import Attack, AttackClass, attacks
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 SOURCE = '''"""Something is wrong
 
@@ -20,7 +20,8 @@ First the chain.
 Then the rest.
 """
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
+from holdfast.lab.stage import Stage
 from holdfast.lab.server import LabServer
 
 ATTACK_CLASS = AttackClass.KEY
@@ -92,7 +93,11 @@ def test_module_says_what_differs(stage: Stage) -> None:
             TRANSPORT="smtp",
             host=lambda stage: stage.host.upper(),
             denied=lambda stage: (stage.pin,),
+            policy=lambda stage: f"# {stage.host}",
             honest=_rogue,
+            HOLDS=("the server's key",),
+            FOLLOWS=True,
+            MAY_DECLINE="it is old",
         ),
         "special",
     )
@@ -106,6 +111,11 @@ def test_module_says_what_differs(stage: Stage) -> None:
     assert special.denied is not None
     assert special.denied(stage) == (stage.pin,)
     assert special.honest is _rogue
+    assert special.policy_toml(stage) == "# localhost"
+    assert ((), False, None) == (plain.holds, plain.follows, plain.may_decline)
+    assert special.holds == ("the server's key",)
+    assert (True, "it is old") == (special.follows, special.may_decline)
+    assert plain.policy_toml(stage) == stage.policy_toml()
 
 
 def test_incomplete_module_is_an_error() -> None:
@@ -115,19 +125,6 @@ def test_incomplete_module_is_an_error() -> None:
 
     with pytest.raises(AttributeError, match="rogue"):
         Attack.of(module, "broken")
-
-
-def test_policy_pins_both_keys(stage: Stage, tmp_path: Path) -> None:
-    """The text is a policy that pins the server's key and the backup, and denies what is given."""
-    file = tmp_path / "pins.toml"
-    file.write_text(stage.policy_toml((stage.rogue.spki_pin,)))
-    policy = load_policy(file)
-    (pin_set,) = policy.pin_sets
-
-    assert [stage.pin] == [str(pin) for pin in pin_set.leaf]
-    assert [stage.backup_pin] == [str(pin) for pin in pin_set.backup]
-    assert [stage.rogue.spki_pin] == [str(pin) for pin in policy.denied]
-    assert ["localhost", "127.0.0.1"] == [str(pattern) for pattern in pin_set.hosts]
 
 
 def test_anchors_include_the_attacker(stage: Stage) -> None:

@@ -63,3 +63,15 @@ def test_waiting_in_vain_says_where_the_log_stands() -> None:
 
     with pytest.raises(TimeoutError, match=r"somewhere\.example"):
         log.wait_until(lambda connections: connections[0].closed, timeout=0.01)
+
+
+def test_what_follows_has_an_entry_of_its_own() -> None:
+    """What comes later on the same connection is told apart from what came before."""
+    log = ConnectionLog()
+    record = log.open()
+    again = record.follow()
+
+    record.add_application_bytes(b"first")
+    again.add_application_bytes(b"second")
+
+    assert [b"first", b"second"] == [seen.received for seen in log.connections]

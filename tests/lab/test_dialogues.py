@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast.lab.authorities import Authority
+from holdfast.lab.dialogues import lead_on
 from holdfast.lab.server import LabServer
 
 
@@ -129,3 +130,40 @@ def test_smtp_drops_what_was_sent_along_with_starttls(root: Authority) -> None:
         (seen,) = server.wait_for(1)
 
     assert ("STARTTLS", "QUIT") == seen.requests
+
+
+def test_a_client_is_led_on() -> None:
+    """Each stop does its thing before it sends the client on; only the last request counts."""
+    done: list[str] = []
+    stops = [lambda: done.append("first"), lambda: done.append("second")]
+    locations = []
+    with LabServer(None, dialogue=lead_on("elsewhere", stops)) as server:
+        for path in ("/", "/1", "/2"):
+            client = http.client.HTTPConnection(server.host, server.port, timeout=5)
+            client.request("GET", path)
+            response = client.getresponse()
+            response.read()
+            locations.append((list(done), response.getheader("location")))
+            client.close()
+        seen = server.wait_for(3)
+
+    assert [
+        (["first"], "/1"),
+        (["first", "second"], f"https://elsewhere:{server.port}/2"),
+        (["first", "second"], None),
+    ] == locations
+    assert [True, True, False] == [one.prelude for one in seen]
+
+
+def test_who_is_led_on_has_to_connect_anew() -> None:
+    """The connection on which a client is sent on is closed by the server."""
+    with (
+        LabServer(None, dialogue=lead_on("elsewhere")) as server,
+        socket.create_connection((server.address, server.port), timeout=5) as tcp,
+    ):
+        tcp.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        answer = b""
+        while data := tcp.recv(65536):
+            answer += data
+
+    assert b"connection: close" in answer

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.lab.attack import Attack, AttackClass, Stage, Transport
+from holdfast.lab.attack import Attack, AttackClass, Transport
 from holdfast.lab.connection_log import Connection
 from holdfast.lab.judgment import Moment, Outcome, Run, judge, judge_control
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 
 def _never(stage: Stage) -> LabServer:
@@ -126,6 +127,44 @@ def test_control_fails(run: Run, outcome: Outcome) -> None:
     assert outcome is result.outcome
     assert result.moment is None
     assert result.detail.endswith(run.last_line)
+
+
+LED_ON = replace(ROBBED, prelude=True)
+
+
+def test_a_prelude_is_no_loot() -> None:
+    """What came before the attack could begin is not counted, neither for nor against."""
+    caught = judge(ATTACK, _run(LED_ON, GREETED))
+    missed = judge(ATTACK, _run(LED_ON, ROBBED))
+    stayed = judge(ATTACK, _run(LED_ON))
+
+    assert (Outcome.CAUGHT, Moment.BEFORE_DATA) == (caught.outcome, caught.moment)
+    assert missed.detail == "7 application bytes reached the attacker"
+    assert (Outcome.CAUGHT, Moment.BEFORE_CERTIFICATE) == (stayed.outcome, stayed.moment)
+
+
+@pytest.mark.parametrize(
+    ("connections", "follows", "may_decline", "outcome"),
+    [
+        ((LED_ON,), True, None, Outcome.NOT_APPLICABLE),
+        ((LED_ON, GREETED), True, None, Outcome.REFUSED_HONEST),
+        ((GREETED,), True, None, Outcome.REFUSED_HONEST),
+        ((LED_ON, GREETED), True, "it is old", Outcome.NOT_APPLICABLE),
+        ((LED_ON, ROBBED), True, "it is old", None),
+    ],
+)
+def test_control_that_leads_on(
+    connections: tuple[Connection, ...],
+    follows: bool,
+    may_decline: str | None,
+    outcome: Outcome | None,
+) -> None:
+    """Who does not follow cannot be attacked; who follows and refuses has refused."""
+    attack = replace(ATTACK, follows=follows, may_decline=may_decline)
+    result = judge_control(attack, _run(*connections))
+
+    assert outcome == (result and result.outcome)
+    assert may_decline is None or result is None or result.detail == may_decline
 
 
 def test_only_failures_fail() -> None:

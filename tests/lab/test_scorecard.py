@@ -1,11 +1,14 @@
 import json
+from datetime import UTC, datetime
 
 from holdfast.findings import junit, sarif
 from holdfast.findings.finding import Severity
-from holdfast.lab.attack import Attack, AttackClass, Stage
+from holdfast.lab.attack import Attack, AttackClass
+from holdfast.lab.evidence import Evidence
 from holdfast.lab.judgment import Moment, Outcome, Result
 from holdfast.lab.scorecard import HEADERS, Scorecard
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 
 def _never(stage: Stage) -> LabServer:
@@ -67,6 +70,7 @@ def test_json_has_everything() -> None:
     data = json.loads(json.dumps(_card(CAUGHT, MISSED).as_json()))
 
     assert data["command"] == ["client", "{url}"]
+    assert data["evidence"] is None
     assert {"caught": 1, "missed": 1, "hung": 0}.items() <= data["summary"].items()
     assert data["results"][1] == {
         "attack": "key",
@@ -80,6 +84,25 @@ def test_json_has_everything() -> None:
         "masvs": ["MASVS-NETWORK-1", "MASVS-NETWORK-2"],
     }
     assert data["results"][0]["moment"] is None
+
+
+def test_evidence_is_in_the_json() -> None:
+    """Who files the object has the circumstances with it."""
+    evidence = Evidence.gather(["true"], [], {}, datetime(2026, 11, 2, tzinfo=UTC))
+    data = json.loads(json.dumps(Scorecard(("true",), (CAUGHT,), evidence).as_json()))
+
+    assert data["evidence"]["date"] == "2026-11-02T00:00:00+00:00"
+
+
+def test_classes_without_results_are_left_out() -> None:
+    """Results are grouped by class, in the order of the classes."""
+    groups = _card(SKIPPED, CAUGHT, MISSED, CAUGHT).by_class()
+
+    assert {
+        AttackClass.CHAIN: (MISSED,),
+        AttackClass.KEY: (CAUGHT, CAUGHT),
+        AttackClass.TRANSPORT: (SKIPPED,),
+    } == groups
 
 
 def test_findings() -> None:

@@ -230,3 +230,13 @@ def test_a_dialogue_can_reset_the_connection(root: Authority) -> None:
         (seen,) = server.wait_for(1)
 
     assert seen.error is None
+
+
+def test_records_are_kept_within_bounds() -> None:
+    """Type and length of each record are there, and a flood of them is not kept."""
+    framing = RecordFraming()
+    framing.outside(HANDSHAKE + ALERT)
+
+    assert [(22, 5000), (21, 2)] == framing.records
+    framing.outside(ALERT * 1000)
+    assert len(framing.records) < 1000

@@ -51,6 +51,7 @@ class Format(StrEnum):
     SARIF = "sarif"
     JUNIT = "junit"
     GITHUB = "github"
+    HTML = "html"
 
 
 def complain(message: str, hint: str | None = None) -> None:
@@ -58,6 +59,18 @@ def complain(message: str, hint: str | None = None) -> None:
     sys.stderr.write(f"holdfast: error: {escaped(message, _LINE_LIMIT)}\n")
     if hint:
         sys.stderr.write(f"holdfast: hint: {escaped(hint, _LINE_LIMIT)}\n")
+
+
+def warn(message: str, hint: str) -> None:
+    """Print on stderr what is dangerous about what was asked for, which is done all the same."""
+    sys.stderr.write(f"holdfast: warning: {escaped(message, _LINE_LIMIT)}\n")
+    sys.stderr.write(f"holdfast: hint: {escaped(hint, _LINE_LIMIT)}\n")
+
+
+def say(line: str) -> None:
+    """Print on stderr what a person has to know meanwhile."""
+    sys.stderr.write(f"{escaped(line, _LINE_LIMIT)}\n")
+    sys.stderr.flush()
 
 
 def open_outputs() -> None:

@@ -1,4 +1,4 @@
-"""What an attack is, and the stage that all attacks of one run share.
+"""What an attack is, and how attacks are found.
 
 Each module below `holdfast.lab.attacks` is one attack, found by being there. Its path below that
 package is its id, the first line of its docstring its title, and the rest, with the chain drawn,
@@ -18,6 +18,13 @@ and, where the default does not fit:
     denied          a function: from the `Stage` to the pins that the policy denies; none
     pinned_ca       a function: from the `Stage` to the pin of a CA, which the policy then pins
                     instead of the server's key; none
+    policy          a function: from the `Stage` to the whole policy, as TOML; `Stage.policy_toml`
+                    with the two above
+    HOLDS           a tuple of the honest side's keys that the attacker holds; none. Where they are
+                    not at hand, as against a client that was shipped, the attack does not apply
+    FOLLOWS         True: the client is sent on, as by `lead_on`, and must follow; False
+    MAY_DECLINE     why a client that does not accept the control is not at fault, so that the
+                    attack does not apply to it; None: it is
     honest          a function like `rogue`, for the server that has to be accepted: a server of
                     the same shape with the right key; one that shows `Stage.server`
 """
@@ -32,20 +39,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Self
 
-from holdfast.lab.authorities import Authority, Identity
 from holdfast.lab.server import LabServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-__all__ = ["LOOPBACK", "Attack", "AttackClass", "Stage", "Transport", "attacks"]
+    from holdfast.lab.stage import Stage
+
+__all__ = ["Attack", "AttackClass", "Transport", "attacks"]
 
 Transport = Literal["https", "smtp"]
 
-LOOPBACK = "127.0.0.1"  # where each server of an attack listens
-
-_HOST = "localhost"
 _MASVS = ("MASVS-NETWORK-1", "MASVS-NETWORK-2")
 
 
@@ -59,78 +64,6 @@ class AttackClass(StrEnum):
     SESSION = "session"
     TRANSPORT = "transport"
     PROTOCOL = "protocol"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """The throw-away authorities and keys of one run.
-
-    Attributes:
-        honest: The root above the pinned server.
-        issuing: The CA below it that issues the server's certificates.
-        rogue: The attacker's root, which clients trust as well.
-        server: What the honest server shows: the pinned key, certified for `host` and 127.0.0.1.
-        backup: The same with the backup key, which is pinned too.
-        client: A client's certificate, for clients that show one; `honest` is above it.
-        host: The name that clients connect to.
-    """
-
-    honest: Authority
-    issuing: Authority
-    rogue: Authority
-    server: Identity
-    backup: Identity
-    client: Identity
-    host: str = _HOST
-
-    @classmethod
-    def new(cls) -> Self:
-        """Make all keys and certificates anew, in memory."""
-        honest = Authority.new("Honest root")
-        issuing = honest.intermediate("Honest issuing CA")
-        return cls(
-            honest=honest,
-            issuing=issuing,
-            rogue=Authority.new("Rogue root"),
-            server=issuing.issue(_HOST, LOOPBACK),
-            backup=issuing.issue(_HOST, LOOPBACK),
-            client=honest.issue("client.example", usage="client"),
-        )
-
-    @property
-    def pin(self) -> str:
-        """The pin of the honest server's key, `sha256/...`."""
-        return self.server.spki_pin
-
-    @property
-    def backup_pin(self) -> str:
-        """The pin of the backup key."""
-        return self.backup.spki_pin
-
-    @property
-    def anchors_pem(self) -> str:
-        """What clients trust: the honest root and, as in a compromised store, the rogue one."""
-        return self.honest.pem + self.rogue.pem
-
-    def policy_toml(self, denied: tuple[str, ...] = (), pinned_ca: str | None = None) -> str:
-        """Return a `pins.toml` that pins both keys.
-
-        Args:
-            denied: Pins of keys that must never be accepted.
-            pinned_ca: The pin of a CA, to be pinned instead, with the backup key as its second.
-        """
-        return (
-            "[holdfast]\nformat = 1\n"
-            'unlisted = "refuse"\n'
-            f"denied = {_toml_array(denied)}\n\n"
-            "[pin_set.lab]\n"
-            f"hosts = {_toml_array((self.host, LOOPBACK))}\n"
-            'mode = "enforce"\n'
-        ) + (
-            f"ca = {_toml_array((pinned_ca, self.backup_pin))}\n"
-            if pinned_ca
-            else f"leaf = {_toml_array((self.pin,))}\nbackup = {_toml_array((self.backup_pin,))}\n"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +85,10 @@ class Attack:
         transport: What the client has to speak.
         stands_for: Public bugs.
         masvs: Controls of OWASP MASVS that it tests.
+        holds: Which of the honest side's keys the attacker holds.
+        policy: Returns the whole policy; None if it is the stage's, with `denied` and `pinned_ca`.
+        follows: The client must follow where it is sent on to.
+        may_decline: Why a client that does not accept the control is not at fault; None if it is.
     """
 
     id: str
@@ -167,12 +104,18 @@ class Attack:
     transport: Transport = "https"
     stands_for: tuple[str, ...] = ()
     masvs: tuple[str, ...] = _MASVS
+    holds: tuple[str, ...] = ()
+    policy: Callable[[Stage], str] | None = None
+    follows: bool = False
+    may_decline: str | None = None
 
     def policy_toml(self, stage: Stage) -> str:
         """Return the `pins.toml` that a client under this attack is given."""
+        if self.policy:
+            return self.policy(stage)
         return stage.policy_toml(
-            self.denied(stage) if self.denied else (),
-            self.pinned_ca(stage) if self.pinned_ca else None,
+            denied=self.denied(stage) if self.denied else (),
+            pinned_ca=self.pinned_ca(stage) if self.pinned_ca else None,
         )
 
     @classmethod
@@ -191,13 +134,17 @@ class Attack:
             attack_class=module.ATTACK_CLASS,
             fools_plain=module.FOOLS_PLAIN,
             rogue=module.rogue,
-            honest=getattr(module, "honest", functools.partial(_honest_server, transport)),
+            honest=getattr(module, "honest", _HONEST_SERVERS[transport]),
             host=getattr(module, "host", _stage_host),
             denied=getattr(module, "denied", None),
             pinned_ca=getattr(module, "pinned_ca", None),
             transport=transport,
             stands_for=getattr(module, "STANDS_FOR", ()),
             masvs=getattr(module, "MASVS", _MASVS),
+            holds=getattr(module, "HOLDS", ()),
+            policy=getattr(module, "policy", None),
+            follows=getattr(module, "FOLLOWS", False),
+            may_decline=getattr(module, "MAY_DECLINE", None),
         )
 
 
@@ -217,13 +164,19 @@ def attacks() -> tuple[Attack, ...]:
     )
 
 
-def _honest_server(transport: Transport, stage: Stage) -> LabServer:
-    return LabServer(stage.server, starttls="smtp" if transport == "smtp" else None)
+def _honest_https(stage: Stage) -> LabServer:
+    return LabServer(stage.server)
+
+
+def _honest_smtp(stage: Stage) -> LabServer:
+    return LabServer(stage.server, starttls="smtp")
+
+
+_HONEST_SERVERS: dict[Transport, Callable[[Stage], LabServer]] = {
+    "https": _honest_https,
+    "smtp": _honest_smtp,
+}
 
 
 def _stage_host(stage: Stage) -> str:
     return stage.host
-
-
-def _toml_array(texts: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f'"{text}"' for text in texts) + "]"

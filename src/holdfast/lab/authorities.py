@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 __all__ = [
     "Authority",
@@ -48,9 +49,10 @@ __all__ = [
 ]
 
 
-def spki_pin(key: PrivateKey) -> str:
+def spki_pin(key: PrivateKey | CertificatePublicKeyTypes) -> str:
     """Return the pin of a key as text, made without the code that the lab judges."""
-    spki = key.public_key().public_bytes(
+    public_key = key.public_key() if isinstance(key, PrivateKey) else key
+    spki = public_key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return f"sha256/{_digest(spki)}"
@@ -90,7 +92,7 @@ class Identity:
     @property
     def spki_pin(self) -> str:
         """The pin of the leaf's key, `sha256/...`."""
-        return spki_pin(self.key)
+        return spki_pin(self.certificate.public_key())
 
     @property
     def cert_pin(self) -> str:
@@ -175,7 +177,9 @@ class Authority:
         """
         key = key or new_key(kind)
         validity = Validity.of(not_before, not_after)
-        return cls(key, ca_certificate(distinguished_name(name), key, Signer(key), validity))
+        return cls(
+            key, ca_certificate(distinguished_name(name), key.public_key(), Signer(key), validity)
+        )
 
     @property
     def pem(self) -> str:
@@ -185,7 +189,7 @@ class Authority:
     @property
     def spki_pin(self) -> str:
         """The pin of the CA's key, `sha256/...`."""
-        return spki_pin(self.key)
+        return spki_pin(self.certificate.public_key())
 
     @property
     def cert_pin(self) -> str:
@@ -203,7 +207,8 @@ class Authority:
     ) -> Self:
         """Make a CA below this one, which its identities send. The arguments are those of `new`."""
         key = key or new_key(kind)
-        return self._certify(distinguished_name(name), key, Validity.of(not_before, not_after))
+        validity = Validity.of(not_before, not_after)
+        return self._certify(distinguished_name(name), key, key.public_key(), validity)
 
     def cross_sign(
         self,
@@ -214,7 +219,8 @@ class Authority:
     ) -> Self:
         """Return `other`, same name and key, with a certificate that this authority signed."""
         validity = Validity.of(not_before, not_after)
-        return self._certify(other.certificate.subject, other.key, validity)
+        certified = other.certificate.public_key()
+        return self._certify(other.certificate.subject, other.key, certified, validity)
 
     def issue(
         self,
@@ -249,8 +255,14 @@ class Authority:
     def _signer(self) -> Signer:
         return Signer(self.key, self.certificate)
 
-    def _certify(self, subject: x509.Name, key: PrivateKey, validity: Validity) -> Self:
-        certificate = ca_certificate(subject, key, self._signer, validity)
+    def _certify(
+        self,
+        subject: x509.Name,
+        key: PrivateKey,
+        certified: CertificatePublicKeyTypes,
+        validity: Validity,
+    ) -> Self:
+        certificate = ca_certificate(subject, certified, self._signer, validity)
         return replace(self, key=key, certificate=certificate, sent=(certificate, *self.sent))
 
 

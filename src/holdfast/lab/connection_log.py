@@ -34,6 +34,8 @@ class Connection:
             STARTTLS, and whatever a client still sends when it has given up its TLS.
         received_plain: The first of these bytes, at most `KEPT_BYTES`.
         requests: Request or command lines that the built-in dialogues understood.
+        prelude: The client could not know better than to talk here: what it sent is no loot, and
+            leads up to the attack.
         error: Why the connection failed, in words; None if it did not.
         closed: The connection is over and nothing here will change.
     """
@@ -49,6 +51,7 @@ class Connection:
     plain_bytes: int = 0
     received_plain: bytes = b""
     requests: tuple[str, ...] = ()
+    prelude: bool = False
     error: str | None = None
     closed: bool = False
 
@@ -104,6 +107,10 @@ class Record:
     def __init__(self, log: ConnectionLog, index: int) -> None:
         self._log = log
         self._index = index
+
+    def follow(self) -> Record:
+        """Begin another entry, for what follows on the same connection under other keys."""
+        return self._log.open()
 
     def update(self, **fields: Any) -> None:  # noqa: ANN401 (fields of `Connection`)
         """Set fields of the connection."""

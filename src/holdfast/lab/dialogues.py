@@ -5,13 +5,14 @@ A dialogue is a coroutine function over a `ServerStream`; tests bring their own 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from holdfast.lab.server_stream import ServerStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Dialogue = Callable[[ServerStream], Awaitable[None]]
 
@@ -24,6 +25,49 @@ def http_dialogue(body: bytes, redirects: Mapping[str, str]) -> Dialogue:
         redirects: From a path, as requested, to the location to send the client to.
     """
 
+    async def locate(_stream: ServerStream, path: str) -> str | None:
+        return redirects.get(path)
+
+    return _http(body, locate, hangs_up=False)
+
+
+def lead_on(
+    host: str, stops: Sequence[Callable[[], None]] = (lambda: None,), *, pause: float = 0
+) -> Dialogue:
+    """Send the client on from "/" by redirects, so that it connects anew in the same run.
+
+    What it sends until then is no loot: each connection but the last is marked as a prelude.
+
+    Args:
+        host: Where it is sent to at last, on the same port.
+        stops: What to do before it is sent on, one for each redirect; those before the last lead
+            back to the host that the client has come to.
+        pause: Seconds to wait at each stop, after that was done.
+    """
+    paths = ["/", *(f"/{number}" for number in range(1, len(stops) + 1))]
+
+    async def locate(stream: ServerStream, path: str) -> str | None:
+        if path not in paths[:-1]:
+            return None
+        stream.record.update(prelude=True)
+        stop = paths.index(path)
+        stops[stop]()
+        await asyncio.sleep(pause)
+        following = paths[stop + 1]
+        is_last = following == paths[-1]
+        return f"https://{host}:{stream.port}{following}" if is_last else following
+
+    return _http(b"hello from the lab\n", locate, hangs_up=True)
+
+
+def _http(
+    body: bytes,
+    locate: Callable[[ServerStream, str], Awaitable[str | None]],
+    *,
+    hangs_up: bool,
+) -> Dialogue:
+    """Answer every request with 200 and `body`, or send the client to where `locate` says."""
+
     async def talk(stream: ServerStream) -> None:
         while line := await stream.read_line():
             request = line.decode("latin-1").strip()
@@ -34,10 +78,12 @@ def http_dialogue(body: bytes, redirects: Mapping[str, str]) -> Dialogue:
                 await stream.write(_http_head("411 Length Required", 0, ["connection: close"]))
                 return
             await _skip(stream, int(headers.get("content-length", "0")))
+            location = await locate(stream, path)
             last = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
+            last = last or (hangs_up and location is not None)
             fields = ["connection: close"] if last else []
-            if path in redirects:
-                fields.append(f"location: {redirects[path]}")
+            if location is not None:
+                fields.append(f"location: {location}")
                 await stream.write(_http_head("307 Temporary Redirect", 0, fields))
             else:
                 head = _http_head("200 OK", len(body), [*fields, "content-type: text/plain"])

@@ -18,6 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 KeyKind = Literal["ec", "ec-384", "rsa", "ed25519"]
 Usage = Literal["server", "client", "both"]
@@ -71,7 +73,7 @@ def new_key(kind: KeyKind = "ec") -> PrivateKey:
 
 
 def ca_certificate(
-    subject: x509.Name, key: PrivateKey, signer: Signer, validity: Validity
+    subject: x509.Name, key: CertificatePublicKeyTypes, signer: Signer, validity: Validity
 ) -> x509.Certificate:
     """Certify the key of a CA, without a limit to what may stand below it."""
     builder = _builder(subject, key, signer, validity).add_extension(
@@ -99,7 +101,7 @@ def leaf_certificate(
     subject = distinguished_name(
         common_name if common_name is not None else names[0][:_COMMON_NAME_LIMIT]
     )
-    builder = _builder(subject, key, signer, validity)
+    builder = _builder(subject, key.public_key(), signer, validity)
     if names:
         alternatives = x509.SubjectAlternativeName([_general_name(text) for text in names])
         builder = builder.add_extension(alternatives, critical=False)
@@ -134,29 +136,33 @@ def pem(certificates: Iterable[x509.Certificate]) -> str:
 
 
 def _builder(
-    subject: x509.Name, key: PrivateKey, signer: Signer, validity: Validity
+    subject: x509.Name, key: CertificatePublicKeyTypes, signer: Signer, validity: Validity
 ) -> x509.CertificateBuilder:
-    own_identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    own_identifier = x509.SubjectKeyIdentifier.from_public_key(key)
     if signer.certificate is None:
         issuer, issuer_identifier = subject, own_identifier
     else:
-        # The identifier that the issuer shows, not one computed here: verifiers compare the two.
-        issuer = signer.certificate.subject
-        issuer_identifier = signer.certificate.extensions.get_extension_for_class(
-            x509.SubjectKeyIdentifier
-        ).value
+        issuer, issuer_identifier = signer.certificate.subject, _key_identifier(signer.certificate)
     authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_identifier)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(validity.not_before)
         .not_valid_after(validity.not_after)
         .add_extension(own_identifier, critical=False)
         .add_extension(authority, critical=False)
     )
+
+
+def _key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    """Return the identifier that a certificate shows, which verifiers compare; one made if none."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
 
 
 def _key_usage(

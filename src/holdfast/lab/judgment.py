@@ -15,9 +15,10 @@ from holdfast.lab.server_stream import RecordFraming
 
 if TYPE_CHECKING:
     from holdfast.lab.attack import Attack, Transport
+    from holdfast.lab.client_process import Ending
     from holdfast.lab.connection_log import Connection
 
-__all__ = ["Moment", "Outcome", "Result", "Run", "judge", "judge_control"]
+__all__ = ["Moment", "Outcome", "Result", "Run", "judge", "judge_control", "unfinished"]
 
 # What an SMTP client may say before TLS and after it has failed (RFC 3207); anything else is mail.
 _HARMLESS = (b"EHLO", b"HELO", b"STARTTLS", b"NOOP", b"RSET", b"QUIT")
@@ -61,6 +62,11 @@ class Run:
     last_line: str
     connections: tuple[Connection, ...]
 
+    @property
+    def attacked(self) -> tuple[Connection, ...]:
+        """The connections that count: not those that only lead up to the attack."""
+        return tuple(one for one in self.connections if not one.prelude)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -85,21 +91,27 @@ def judge_control(attack: Attack, run: Run) -> Result | None:
     Returns:
         None if the client accepted it, so that the attack can begin.
     """
-    if failure := _unfinished(run):
+    if failure := unfinished(run):
         outcome, detail = failure
         return Result(attack=attack, outcome=outcome, detail=f"honest server: {detail}")
-    if any(connection.application_bytes for connection in run.connections):
+    attacked = run.attacked
+    if any(connection.application_bytes for connection in attacked):
         return None
+    if attack.may_decline:
+        return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=attack.may_decline)
+    if attack.follows and not attacked and run.connections:
+        detail = "the client was sent on to another URL and did not follow"
+        return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=detail)
     detail = f"the server with the right key got no request{_said(run)}"
     return Result(attack=attack, outcome=Outcome.REFUSED_HONEST, detail=detail)
 
 
 def judge(attack: Attack, run: Run) -> Result:
     """Judge the run against the attacker, after the honest server was accepted."""
-    moment = _moment(attack.transport, run.connections)
+    moment = _moment(attack.transport, run)
     if moment is Moment.AFTER:
-        outcome, detail = Outcome.MISSED, _loot(attack.transport, run.connections)
-    elif failure := _unfinished(run):
+        outcome, detail = Outcome.MISSED, _loot(attack.transport, run.attacked)
+    elif failure := unfinished(run):
         outcome, detail = failure
     elif moment is None:
         # It was caught by nothing: the attacker was never met.
@@ -109,7 +121,7 @@ def judge(attack: Attack, run: Run) -> Result:
     return Result(attack=attack, outcome=outcome, detail=detail, moment=moment)
 
 
-def _unfinished(run: Run) -> tuple[Outcome, str] | None:
+def unfinished(run: Ending | Run) -> tuple[Outcome, str] | None:
     """Tell what happened to a client that did not end by itself."""
     if run.exit_code is None:
         return Outcome.HUNG, "the client did not end and was killed"
@@ -122,8 +134,9 @@ def _unfinished(run: Run) -> tuple[Outcome, str] | None:
     return None
 
 
-def _moment(transport: Transport, connections: tuple[Connection, ...]) -> Moment | None:
-    if not connections:
+def _moment(transport: Transport, run: Run) -> Moment | None:
+    connections = run.attacked
+    if not run.connections:
         return None
     if any(one.application_bytes or _in_the_clear(transport, one) for one in connections):
         return Moment.AFTER

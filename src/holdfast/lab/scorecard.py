@@ -13,6 +13,8 @@ from holdfast.lab.judgment import Outcome, Result
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from holdfast.lab.evidence import Evidence
+
 __all__ = ["HEADERS", "Scorecard"]
 
 HEADERS = ("outcome", "class", "attack", "what happened")
@@ -33,10 +35,12 @@ class Scorecard:
     Attributes:
         command: The client, as it was given.
         results: One for each attack.
+        evidence: The circumstances; None where they do not matter.
     """
 
     command: tuple[str, ...]
     results: tuple[Result, ...]
+    evidence: Evidence | None = None
 
     @property
     def exit_code(self) -> int:
@@ -62,6 +66,7 @@ class Scorecard:
         """Return everything as the object that `--format json` prints."""
         return {
             "command": list(self.command),
+            "evidence": self.evidence and self.evidence.as_json(),
             "summary": {outcome.value: count for outcome, count in self._counts.items()},
             "results": [
                 {
@@ -107,8 +112,16 @@ class Scorecard:
         counter = Counter(result.outcome for result in self.results)
         return {outcome: counter[outcome] for outcome in Outcome}
 
+    def by_class(self) -> dict[AttackClass, tuple[Result, ...]]:
+        """Return the results of each class that has some, in the order of the classes."""
+        groups = {
+            attack_class: tuple(
+                result for result in self.results if result.attack.attack_class is attack_class
+            )
+            for attack_class in AttackClass
+        }
+        return {attack_class: results for attack_class, results in groups.items() if results}
+
     def _by_class(self) -> Iterator[Result]:
-        for attack_class in AttackClass:
-            for result in self.results:
-                if result.attack.attack_class is attack_class:
-                    yield result
+        for results in self.by_class().values():
+            yield from results

@@ -7,19 +7,18 @@ tested alike, and many servers can run in one process.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 import ssl
-import threading
 from typing import TYPE_CHECKING, Literal, Self
 
 from holdfast.lab.connection_log import Connection, ConnectionLog
 from holdfast.lab.dialogues import Dialogue, http_dialogue, smtp_dialogue
+from holdfast.lab.loop_thread import LoopThread
 from holdfast.lab.server_stream import RecordingObject, ServerStream, note_server_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from holdfast.lab.authorities import Authority, Identity
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Dialogue", "LabServer", "ServerStream"]
 
 _BACKLOG = 256
-_STOP_SECONDS = 10.0
 
 
 class LabServer:
@@ -110,7 +108,7 @@ class LabServer:
         self._handshake_timeout, self._linger = handshake_timeout, linger
         self._log = ConnectionLog()
         self._port: int | None = None
-        self._thread: _LoopThread | None = None
+        self._thread: LoopThread | None = None
 
     def __enter__(self) -> Self:
         """Start listening."""
@@ -139,7 +137,7 @@ class LabServer:
         listener = socket.create_server((self._address, 0), family=family, backlog=_BACKLOG)
         listener.settimeout(0)
         self._port = listener.getsockname()[1]
-        self._thread = _LoopThread(self._serve(listener), f"lab server {self._port}")
+        self._thread = LoopThread(self._serve(listener), f"lab server {self._port}")
 
     def close(self) -> None:
         """Stop listening and drop what is still open, also in mid-handshake; the log stays."""
@@ -246,28 +244,3 @@ class LabServer:
         except Exception as error:  # noqa: BLE001 (whatever went wrong belongs into the log)
             record.update(error=repr(error))
         await stream.finish(self._linger)
-
-
-class _LoopThread:
-    """A thread that runs one coroutine on an event loop of its own until it is stopped."""
-
-    def __init__(self, main: Coroutine[None, None, None], name: str) -> None:
-        # Not the policy's loop: uvloop and Windows' default have no use here.
-        self._loop = asyncio.SelectorEventLoop()
-        self._task = self._loop.create_task(main)
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-            self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(_STOP_SECONDS)
-        if self._thread.is_alive():
-            raise RuntimeError(f"the {self._thread.name} did not stop in {_STOP_SECONDS} s")
-
-    def _run(self) -> None:
-        try:
-            with contextlib.suppress(asyncio.CancelledError):
-                self._loop.run_until_complete(self._task)
-        finally:
-            self._loop.close()

@@ -27,6 +27,7 @@ _LINE_LIMIT = 64 * 1024
 _RECORD_HEADER = 5
 _RECORD_LIMIT = 2**14 + 2048  # RFC 5246 section 6.2.3; TLS 1.3 allows less
 _RECORD_TYPES = range(20, 25)  # change_cipher_spec to heartbeat
+_KEPT_RECORDS = 256  # a handshake and a request have far fewer
 
 
 class RecordFraming:
@@ -34,9 +35,13 @@ class RecordFraming:
 
     It does not depend on what OpenSSL makes of the bytes: a client that has dropped its TLS and
     goes on in plain text is caught here.
+
+    Attributes:
+        records: Type and length of each record so far, at most `_KEPT_RECORDS`.
     """
 
     def __init__(self) -> None:
+        self.records: list[tuple[int, int]] = []
         self._header = bytearray()
         self._body_left = 0
         self._lost = False
@@ -57,6 +62,8 @@ class RecordFraming:
                 return bytes(self._header) + data[position:]
             if len(self._header) == _RECORD_HEADER:
                 self._body_left = int.from_bytes(self._header[3:])
+                if len(self.records) < _KEPT_RECORDS:
+                    self.records.append((self._header[0], self._body_left))
                 self._header.clear()
         return data[position:]
 
@@ -129,6 +136,12 @@ class ServerStream:
             resumed=bool(tls.session_reused),
             client_certificate=tls.getpeercert(binary_form=True),
         )
+
+    @property
+    def port(self) -> int:
+        """The port that the client has come to."""
+        port: int = self._socket.getsockname()[1]
+        return port
 
     def expect_records(self) -> None:
         """From here on the client speaks TLS; what it sends outside of records is noted as such.

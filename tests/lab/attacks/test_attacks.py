@@ -9,25 +9,29 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from holdfast.certificates.load_policy import load_policy
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.errors import PinViolationError
-from holdfast.lab.attack import Attack, Stage, attacks
+from holdfast.enforcement.policy_file import PolicyFile
+from holdfast.lab import resumption
+from holdfast.lab.attack import Attack, attacks
 from holdfast.lab.connection_log import Connection
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
-REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 ATTACKS = {attack.id: attack for attack in attacks()}
 
 HONEST = ("pinned <- issuing", "issuing <- honest")
 # What is presented, leaf first: whose key, and whose signature.
 CHAINS = {
+    "certificate_without_names": HONEST,
     "client_certificate_asked_tls12": ("new <- rogue",),
     "client_certificate_asked_tls13": ("new <- rogue",),
     "cross_signed_path": ("new <- rogue", "issuing <- rogue"),
@@ -41,6 +45,11 @@ CHAINS = {
     "padded_with_pinned_ca": ("new <- rogue", "issuing <- honest"),
     "padded_with_pinned_leaf": ("new <- rogue", "pinned <- issuing"),
     "padded_with_pinned_root": ("new <- rogue", "issuing <- honest", "honest <- honest"),
+    "renegotiation": HONEST,
+    "resumed_after_pins_changed_tls12": HONEST,
+    "resumed_after_pins_changed_tls13": HONEST,
+    "resumed_for_another_host_tls12": ("new <- rogue",),
+    "resumed_for_another_host_tls13": ("new <- rogue",),
     "rogue_ca": ("new <- rogue",),
     "rogue_ca_tls12": ("new <- rogue",),
     "same_name_and_key_identifier": ("new <- next", "new <- rogue"),
@@ -54,6 +63,7 @@ CHAINS = {
 # Why a client that only verifies is not fooled: OpenSSL's words, or the error that it is.
 REFUSALS: dict[str, str | type[Exception]] = {
     "answer_in_the_clear": "WRONG_VERSION_NUMBER",
+    "certificate_without_names": "Hostname mismatch",
     "corrupted_handshake": "ASN1",
     "expired_right_key": "certificate has expired",
     "forged_leaf_naming_pinned_ca": "certificate signature failure",
@@ -67,7 +77,7 @@ REFUSALS: dict[str, str | type[Exception]] = {
     "wrong_host_right_key": "Hostname mismatch",
 }
 
-Contexts = Callable[[Attack], ssl.SSLContext]
+Follow = Callable[[str, Callable[[str], ssl.SSLSocket | None]], bytes]
 
 
 @pytest.fixture(params=ATTACKS)
@@ -76,44 +86,79 @@ def attack(request: pytest.FixtureRequest) -> Attack:
     return ATTACKS[request.param]
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client here is told of a new policy, and needs no time to notice it."""
+    monkeypatch.setattr(resumption, "_NOTICE", 0)
+
+
 @pytest.fixture(scope="session")
 def stage() -> Stage:
     """The authorities and keys that all attacks here share."""
     return Stage.new()
 
 
-@pytest.fixture
-def plain(stage: Stage) -> Contexts:
-    """Return a function that makes the context of a client that verifies and does not pin."""
+class Client:
+    """A client that goes over to TLS with the context it is given, and follows redirects."""
 
-    def make(attack: Attack) -> ssl.SSLContext:
-        context = ssl.create_default_context(cadata=stage.anchors_pem)
-        stage.client.load_into(context)
+    def __init__(self, stage: Stage, folder: Path, follow: Follow) -> None:
+        """Start without a policy."""
+        self.stage = replace(stage, publish=self._publish)
+        self._policy = folder / "pins.toml"
+        self._source: PolicyFile | None = None
+        self._anchors = folder / "anchors.pem"
+        self._anchors.write_text(stage.anchors_pem, "ascii")
+        self._follow = follow
+
+    def _publish(self, policy: str) -> None:
+        self._policy.write_text(policy, "ascii")
+        if self._source:
+            self._source.refresh()
+
+    def plain(self) -> ssl.SSLContext:
+        """Return the context of a client that verifies and does not pin."""
+        context = ssl.create_default_context(cadata=self.stage.anchors_pem)
+        self.stage.client.load_into(context)
         return context
 
-    return make
+    def pinned(self, attack: Attack) -> ssl.SSLContext:
+        """Return the context of a client with the attack's policy."""
+        self._publish(attack.policy_toml(self.stage))
+        self._source = PolicyFile(self._policy)
+        return PinningContext(self._source, public_anchors=self._anchors)
+
+    def visit(
+        self,
+        attack: Attack,
+        make: Callable[[Stage], LabServer],
+        context: ssl.SSLContext,
+        timeout: float = 5,
+    ) -> tuple[Exception | None, list[Connection]]:
+        """Talk to a server; return why that failed, and what counts of what the server saw."""
+        failure = None
+        host = attack.host(self.stage)
+        with make(self.stage) as server:
+            try:
+                if attack.transport == "smtp":
+                    _smtp(server, context, host)
+                else:
+                    answer = self._follow(host, partial(_connect, server, context, timeout))
+                    assert answer.startswith(b"HTTP/1.1 200 OK")
+            except OSError as error:
+                failure = error
+            seen = server.wait_until(lambda log: bool(log) and all(one.closed for one in log))
+        return failure, [one for one in seen if not one.prelude]
 
 
-@pytest.fixture
-def pinned(stage: Stage, tmp_path: Path) -> Contexts:
-    """Return a function that makes the context of a client with the attack's policy."""
-
-    def make(attack: Attack) -> ssl.SSLContext:
-        policy, anchors = tmp_path / "pins.toml", tmp_path / "anchors.pem"
-        policy.write_text(attack.policy_toml(stage), "ascii")
-        anchors.write_text(stage.anchors_pem, "ascii")
-        return PinningContext(load_policy(policy), public_anchors=anchors)
-
-    return make
-
-
-def _https(server: LabServer, context: ssl.SSLContext, host: str, timeout: float) -> None:
-    with (
-        socket.create_connection((server.address, server.port), timeout) as tcp,
-        context.wrap_socket(tcp, server_hostname=host) as tls,
-    ):
-        tls.sendall(REQUEST)
-        assert tls.recv(65536).startswith(b"HTTP/1.1 200 OK")
+def _connect(
+    server: LabServer, context: ssl.SSLContext, timeout: float, host: str
+) -> ssl.SSLSocket:
+    tcp = socket.create_connection((server.address, server.port), timeout)
+    try:
+        return context.wrap_socket(tcp, server_hostname=host)
+    except OSError:
+        tcp.close()
+        raise
 
 
 def _smtp(server: LabServer, context: ssl.SSLContext, host: str) -> None:
@@ -125,25 +170,10 @@ def _smtp(server: LabServer, context: ssl.SSLContext, host: str) -> None:
         client.close()
 
 
-def _visit(
-    attack: Attack,
-    server: LabServer,
-    context: ssl.SSLContext,
-    host: str,
-    timeout: float = 5,
-) -> tuple[Exception | None, Connection]:
-    """Let a client send something to a server; return why it did not, and what the server saw."""
-    failure = None
-    with server:
-        try:
-            if attack.transport == "smtp":
-                _smtp(server, context, host)
-            else:
-                _https(server, context, host, timeout)
-        except OSError as error:
-            failure = error
-        (seen,) = server.wait_for(1)
-    return failure, seen
+@pytest.fixture
+def client(stage: Stage, tmp_path: Path, follow: Follow) -> Client:
+    """Return a client."""
+    return Client(stage, tmp_path, follow)
 
 
 def _limit(attack: Attack) -> float:
@@ -157,15 +187,11 @@ def test_all_attacks_are_described_here() -> None:
     assert REFUSALS.keys() == {attack.id for attack in ATTACKS.values() if not attack.fools_plain}
 
 
-def test_who_does_not_pin_is_fooled_as_described(
-    stage: Stage, attack: Attack, plain: Contexts
-) -> None:
+def test_who_does_not_pin_is_fooled_as_described(attack: Attack, client: Client) -> None:
     """A client that only verifies sends something to the attacker, or refuses as described."""
-    failure, seen = _visit(
-        attack, attack.rogue(stage), plain(attack), attack.host(stage), _limit(attack)
-    )
+    failure, seen = client.visit(attack, attack.rogue, client.plain(), _limit(attack))
 
-    assert attack.fools_plain == (seen.application_bytes > 0)
+    assert attack.fools_plain == (sum(one.application_bytes for one in seen) > 0)
     assert attack.fools_plain == (failure is None)
     reason = REFUSALS.get(attack.id)
     assert reason is None or (
@@ -173,31 +199,30 @@ def test_who_does_not_pin_is_fooled_as_described(
     )
 
 
-def test_who_pins_is_not_fooled(stage: Stage, attack: Attack, pinned: Contexts) -> None:
+def test_who_pins_is_not_fooled(attack: Attack, client: Client) -> None:
     """A client that pins sends the attacker no data, in TLS or in the clear."""
-    failure, seen = _visit(
-        attack, attack.rogue(stage), pinned(attack), attack.host(stage), _limit(attack)
-    )
+    failure, seen = client.visit(attack, attack.rogue, client.pinned(attack), _limit(attack))
 
     assert failure is not None
-    assert 0 == seen.application_bytes
-    said = {line.split()[0].upper() for line in seen.received_plain.splitlines()}
+    assert 0 == sum(one.application_bytes for one in seen)
+    said = {line.split()[0].upper() for one in seen for line in one.received_plain.splitlines()}
     assert said <= ({b"EHLO", b"STARTTLS"} if attack.transport == "smtp" else set())
-    if attack.fools_plain:  # then it is a pin that refused, and not something else
+    # Then it is a pin that refused, and not something else; renegotiation is refused altogether.
+    if attack.fools_plain and attack.id != "renegotiation":
         assert isinstance(failure, PinViolationError)
 
 
-def test_the_honest_server_is_accepted(stage: Stage, attack: Attack, pinned: Contexts) -> None:
+def test_the_honest_server_is_accepted(attack: Attack, client: Client) -> None:
     """The control of each attack is a server that a pinning client talks to."""
-    failure, seen = _visit(attack, attack.honest(stage), pinned(attack), attack.host(stage))
+    failure, seen = client.visit(attack, attack.honest, client.pinned(attack))
 
     assert failure is None
-    assert seen.application_bytes > 0
+    assert sum(one.application_bytes for one in seen) > 0
 
 
-def test_the_honest_server_is_trusted(stage: Stage, attack: Attack, plain: Contexts) -> None:
+def test_the_honest_server_is_trusted(attack: Attack, client: Client) -> None:
     """Nor does the control ask for anything that a client that only verifies would refuse."""
-    failure, _ = _visit(attack, attack.honest(stage), plain(attack), attack.host(stage))
+    failure, _ = client.visit(attack, attack.honest, client.plain())
 
     assert failure is None
 
@@ -237,13 +262,13 @@ def test_the_forged_leaf_names_the_pinned_ca(stage: Stage) -> None:
     assert leaf.issuer == ca.subject
 
 
-def test_the_first_word_is_the_servers(stage: Stage, plain: Contexts) -> None:
+def test_the_first_word_is_the_servers(stage: Stage, client: Client) -> None:
     """The answer is there although nothing was asked."""
     attack = ATTACKS["server_speaks_first"]
     with (
         attack.rogue(stage) as server,
         socket.create_connection((server.address, server.port), timeout=5) as tcp,
-        plain(attack).wrap_socket(tcp, server_hostname=stage.host) as tls,
+        client.plain().wrap_socket(tcp, server_hostname=stage.host) as tls,
     ):
         assert tls.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
@@ -262,23 +287,21 @@ def test_without_starttls_mail_is_taken_in_the_clear(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("version", ["12", "13"])
-def test_who_does_not_pin_shows_its_certificate(
-    stage: Stage, plain: Contexts, version: str
-) -> None:
+def test_who_does_not_pin_shows_its_certificate(stage: Stage, client: Client, version: str) -> None:
     """The attacker learns who the client is, on the TLS version that the attack is about."""
     attack = ATTACKS[f"client_certificate_asked_tls{version}"]
 
-    _, seen = _visit(attack, attack.rogue(stage), plain(attack), stage.host)
+    _, (seen,) = client.visit(attack, attack.rogue, client.plain())
 
     assert stage.client.der == seen.client_certificate
     assert f"TLSv1.{version[1]}" == seen.version
 
 
 @pytest.mark.parametrize("version", ["12", "13"])
-async def test_who_pins_keeps_its_certificate(stage: Stage, pinned: Contexts, version: str) -> None:
+async def test_who_pins_keeps_its_certificate(stage: Stage, client: Client, version: str) -> None:
     """A client that pins shows its certificate to the honest server and not to the attacker."""
     attack = ATTACKS[f"client_certificate_asked_tls{version}"]
-    context = pinned(attack)
+    context = client.pinned(attack)
     stage.client.load_into(context)
 
     with attack.rogue(stage) as rogue, attack.honest(stage) as honest:

@@ -11,8 +11,9 @@ A pinning client must give up, read nothing of it, and send nothing in the clear
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer, ServerStream
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.PROTOCOL
 FOOLS_PLAIN = False

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import ssl
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.authorities import Identity
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.PROTOCOL
 FOOLS_PLAIN = True

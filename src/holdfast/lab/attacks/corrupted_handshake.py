@@ -11,10 +11,11 @@ A pinning client must refuse whatever one of its parsers cannot read.
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.lab.server_flight import flight_without_key, read_client_random
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.TRANSPORT
 FOOLS_PLAIN = False
@@ -34,4 +35,4 @@ def rogue(stage: Stage) -> LabServer:
         while await stream.read():
             pass
 
-    return LabServer(stage.server, starttls=send)
+    return LabServer(stage.rogue.issue(stage.host), starttls=send)

@@ -11,11 +11,13 @@ accepted.
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.KEY
 FOOLS_PLAIN = True
+HOLDS = ("the server's key",)
 
 
 def denied(stage: Stage) -> tuple[str, ...]:

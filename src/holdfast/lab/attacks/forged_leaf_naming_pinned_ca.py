@@ -12,10 +12,11 @@ A pinning client, whose policy pins the CA here, must not count a CA whose signa
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.authorities import Identity, new_key
 from holdfast.lab.issuance import Signer, Validity, leaf_certificate
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.CHAIN
 FOOLS_PLAIN = False

@@ -12,8 +12,9 @@ looking at. A limit to how much is searched must end in a refusal.
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.CHAIN
 FOOLS_PLAIN = True

@@ -11,8 +11,9 @@ server name (SNI), so that a look-up by server name finds nothing.
 
 from __future__ import annotations
 
-from holdfast.lab.attack import LOOPBACK, AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import LOOPBACK, Stage
 
 ATTACK_CLASS = AttackClass.NAME
 FOOLS_PLAIN = True

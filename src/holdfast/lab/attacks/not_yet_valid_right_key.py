@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.TIME
 FOOLS_PLAIN = False
 MASVS = ("MASVS-NETWORK-1",)
+HOLDS = ("the server's key", "the CA's key")
 
 
 def rogue(stage: Stage) -> LabServer:

@@ -11,9 +11,10 @@ false alarm, and send nothing in the clear.
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.lab.server_flight import read_client_random
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.TRANSPORT
 FOOLS_PLAIN = False
@@ -22,7 +23,7 @@ MASVS = ("MASVS-NETWORK-1",)
 
 def rogue(stage: Stage) -> LabServer:
     """Reset the connection once the ClientHello is there."""
-    return LabServer(stage.server, starttls=_reset)
+    return LabServer(stage.rogue.issue(stage.host), starttls=_reset)
 
 
 async def _reset(stream: ServerStream) -> None:

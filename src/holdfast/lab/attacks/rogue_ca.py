@@ -6,13 +6,14 @@ A client that does not pin sees a certificate for the right name from a CA in it
 inspection proxy's, a compromised one, or one that got into the store unnoticed. It talks.
 
 A pinning client must refuse: no pinned key is on the verified path. All other attacks on the chain
-are this one in disguise.
+are this one in disguise, and this is the control of them all: who falls for it has no pins at work.
 """
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.CHAIN
 FOOLS_PLAIN = True

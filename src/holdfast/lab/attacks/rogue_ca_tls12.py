@@ -5,16 +5,18 @@
 A client that does not pin sees what it sees in `rogue_ca`, and talks.
 
 A pinning client must refuse. On TLS 1.2 the messages of a handshake come in another order than on
-TLS 1.3, and a check that hangs on one of them may never run.
+TLS 1.3, and a check that hangs on one of them may never run: this is the control for such checks,
+and for the other attacks on TLS 1.2.
 """
 
 from __future__ import annotations
 
 import ssl
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.authorities import Identity
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.CHAIN
 FOOLS_PLAIN = True

@@ -12,8 +12,9 @@ A pinning client must refuse, also where nothing but its pins protects it.
 from __future__ import annotations
 
 from holdfast.lab import authorities
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.CHAIN
 FOOLS_PLAIN = False

@@ -12,8 +12,9 @@ was read: this is the control for clients that take a connection on which data w
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer, ServerStream
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.PROTOCOL
 FOOLS_PLAIN = True

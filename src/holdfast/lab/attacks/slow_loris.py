@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.lab.server_flight import flight_without_key, read_client_random
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.TRANSPORT
 FOOLS_PLAIN = False
@@ -39,4 +40,4 @@ def rogue(stage: Stage) -> LabServer:
                     if not await stream.read():
                         return
 
-    return LabServer(stage.server, starttls=drip)
+    return LabServer(stage.rogue.issue(stage.host), starttls=drip)

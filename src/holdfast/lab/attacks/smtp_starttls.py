@@ -11,8 +11,9 @@ says then is password and mail. The pins have to hold on connections that begin 
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.PROTOCOL
 FOOLS_PLAIN = True

@@ -12,8 +12,9 @@ name altogether; the control, the pinned key under both names, tells which.
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.NAME
 FOOLS_PLAIN = True

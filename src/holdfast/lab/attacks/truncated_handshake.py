@@ -10,10 +10,11 @@ A pinning client must give up with a network error, and send nothing in the clea
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.lab.server_flight import flight_without_key, read_client_random
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.TRANSPORT
 FOOLS_PLAIN = False
@@ -21,11 +22,11 @@ MASVS = ("MASVS-NETWORK-1",)
 
 
 def rogue(stage: Stage) -> LabServer:
-    """Send the whole leaf and hang up in the certificate behind it."""
+    """Hang up in the middle of the last certificate."""
     chain = [der(certificate) for certificate in stage.server.chain]
 
     async def stop(stream: ServerStream) -> None:
         flight = flight_without_key(chain, await read_client_random(stream))
-        await stream.write(flight[: flight.index(chain[1]) + len(chain[1]) // 2])
+        await stream.write(flight[: flight.index(chain[-1]) + len(chain[-1]) // 2])
 
-    return LabServer(stage.server, starttls=stop)
+    return LabServer(stage.rogue.issue(stage.host), starttls=stop)

@@ -12,10 +12,11 @@ A pinning client must refuse: a pin says which key the server has to *prove* tha
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.lab.server_flight import flight_without_key, read_client_random
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.KEY
 FOOLS_PLAIN = False
@@ -30,4 +31,4 @@ def rogue(stage: Stage) -> LabServer:
         while await stream.read():
             pass
 
-    return LabServer(stage.server, starttls=pretend)
+    return LabServer(stage.rogue.issue(stage.host), starttls=pretend)

@@ -11,13 +11,15 @@ who runs one of them is not for that reason all of them.
 
 from __future__ import annotations
 
-from holdfast.lab.attack import AttackClass, Stage
+from holdfast.lab.attack import AttackClass
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 
 ATTACK_CLASS = AttackClass.NAME
 FOOLS_PLAIN = False
 STANDS_FOR = ("CVE-2026-19553",)
 MASVS = ("MASVS-NETWORK-1",)
+HOLDS = ("the server's key", "the CA's key")
 
 
 def rogue(stage: Stage) -> LabServer:

@@ -1,0 +1,89 @@
+"""Rogue servers for a client that nobody can start from here: a phone, a device on the bench.
+
+They stand behind one fixed address and port, one at a time. What a device needs to know lies in a
+folder: what it is to trust, the policy, a client's certificate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from holdfast.lab.judgment import Outcome, Result, Run, judge, judge_control
+from holdfast.lab.stage import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from holdfast.lab.attack import Attack
+    from holdfast.lab.relay import Relay
+    from holdfast.lab.server import LabServer
+    from holdfast.lab.stage import Stage
+
+__all__ = ["Bench"]
+
+_NOBODY_CAME = "nobody came"
+
+
+class Bench:
+    """Serves attacks one after the other."""
+
+    def __init__(self, stage: Stage, relay: Relay, folder: Path) -> None:
+        """Write what devices need to know.
+
+        Args:
+            stage: The keys and certificates.
+            relay: What devices connect to, listening.
+            folder: Where to write files.
+
+        Raises:
+            OSError: The folder cannot be written to.
+        """
+        self._stage = stage
+        self._relay = relay
+        self._folder = folder
+        (folder / "anchors.pem").write_text(stage.anchors_pem, "ascii")
+        client = folder / "client.pem"
+        client.touch(0o600)
+        client.write_text(stage.client.key_pem + stage.client.chain_pem, "ascii")
+        self._publish(stage.policy_toml())
+
+    def url(self, attack: Attack) -> str:
+        """Return what the device has to open."""
+        slash = "/" * (attack.transport == "https")
+        return f"{attack.transport}://{attack.host(self._stage)}:{self._relay.port}{slash}"
+
+    def control(self, attack: Attack, wait: Callable[[], object]) -> Result | None:
+        """Serve the honest server of an attack for as long as `wait` takes.
+
+        Returns:
+            None if a client accepted it.
+        """
+        seen = self._serve(attack, attack.honest, wait)
+        if not seen.connections:
+            return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=_NOBODY_CAME)
+        return judge_control(attack, seen)
+
+    def attack(self, attack: Attack, wait: Callable[[], object]) -> Result:
+        """Serve the attacker for as long as `wait` takes, and judge who came."""
+        seen = self._serve(attack, attack.rogue, wait)
+        if not seen.connections:
+            return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=_NOBODY_CAME)
+        return judge(attack, seen)
+
+    def _serve(
+        self, attack: Attack, make: Callable[[Stage], LabServer], wait: Callable[[], object]
+    ) -> Run:
+        self._publish(attack.policy_toml(self._stage))
+        with make(replace(self._stage, publish=self._publish)) as server:
+            self._relay.target = LOOPBACK, server.port
+            try:
+                wait()
+            finally:
+                self._relay.target = None
+        # Whether the device's program is still well is not ours to see.
+        return Run(exit_code=0, last_line="", connections=server.connections)
+
+    def _publish(self, policy: str) -> None:
+        (self._folder / "pins.toml").write_text(policy, "ascii")
