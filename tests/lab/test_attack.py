@@ -95,6 +95,7 @@ def test_module_says_what_differs(stage: Stage) -> None:
             denied=lambda stage: (stage.pin,),
             policy=lambda stage: f"# {stage.host}",
             honest=_rogue,
+            misconfigure=lambda stage: {"pin": stage.host},
             HOLDS=("the server's key",),
             FOLLOWS=True,
             MAY_DECLINE="it is old",
@@ -114,6 +115,8 @@ def test_module_says_what_differs(stage: Stage) -> None:
     assert special.policy_toml(stage) == "# localhost"
     assert ((), False, None) == (plain.holds, plain.follows, plain.may_decline)
     assert special.holds == ("the server's key",)
+    assert special.misconfigure is not None
+    assert {"pin": "localhost"} == special.misconfigure(stage)
     assert (True, "it is old") == (special.follows, special.may_decline)
     assert plain.policy_toml(stage) == stage.policy_toml()
 

@@ -105,6 +105,13 @@ def test_other_ends(run: Run, outcome: Outcome, detail: str) -> None:
     assert re.search(detail, result.detail)
 
 
+def test_not_to_connect_can_be_right() -> None:
+    """A client that was told nonsense, and stays away, has caught it."""
+    result = judge(replace(ATTACK, misconfigure=lambda _: {"pin": ""}), _run())
+
+    assert (Outcome.CAUGHT, None) == (result.outcome, result.moment)
+
+
 def test_control_passes_when_served() -> None:
     """An honest server that got a request was accepted, whatever the exit code."""
     assert judge_control(ATTACK, _run(ROBBED, exit_code=3)) is None

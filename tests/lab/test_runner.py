@@ -242,6 +242,18 @@ def test_the_policy_changes_under_the_client(tmp_path: Path) -> None:
         assert ["output", "pins.toml"] == sorted(file.name for file in control.iterdir())
 
 
+def test_what_is_told_otherwise_during_the_attack(tmp_path: Path) -> None:
+    """The control is told the truth; in the attack pin and policy are what the attack says."""
+    seen = tmp_path / "seen"
+    attack = replace(ROGUE_CA, misconfigure=lambda _: {"pin": "", "policy": "# nothing"})
+    source = PLAIN + f"open({str(seen)!r}, 'a').write(repr(sys.argv[2]) + open(sys.argv[3]).read())"
+    with Runner(_python(source, "{url}", "{pin}", "{policy}"), timeout=15) as runner:
+        runner.run(attack)
+        pin, text = runner._stage.pin, attack.policy_toml(runner._stage)
+
+    assert f"{pin!r}{text}''# nothing" == seen.read_text()
+
+
 def test_the_policy_has_a_digest() -> None:
     """The digest is that of the file that the client is given."""
     with Runner(("true",)) as runner:

@@ -20,6 +20,8 @@ and, where the default does not fit:
                     instead of the server's key; none
     policy          a function: from the `Stage` to the whole policy, as TOML; `Stage.policy_toml`
                     with the two above
+    misconfigure    a function: from the `Stage` to what the client is told otherwise during the
+                    attack, by place-holder (`policy` is its text); not to connect is right then
     HOLDS           a tuple of the honest side's keys that the attacker holds; none. Where they are
                     not at hand, as against a client that was shipped, the attack does not apply
     FOLLOWS         True: the client is sent on, as by `lead_on`, and must follow; False
@@ -87,6 +89,7 @@ class Attack:
         masvs: Controls of OWASP MASVS that it tests.
         holds: Which of the honest side's keys the attacker holds.
         policy: Returns the whole policy; None if it is the stage's, with `denied` and `pinned_ca`.
+        misconfigure: Returns what the client is told otherwise during the attack; None if nothing.
         follows: The client must follow where it is sent on to.
         may_decline: Why a client that does not accept the control is not at fault; None if it is.
     """
@@ -106,6 +109,7 @@ class Attack:
     masvs: tuple[str, ...] = _MASVS
     holds: tuple[str, ...] = ()
     policy: Callable[[Stage], str] | None = None
+    misconfigure: Callable[[Stage], dict[str, str]] | None = None
     follows: bool = False
     may_decline: str | None = None
 
@@ -143,6 +147,7 @@ class Attack:
             masvs=getattr(module, "MASVS", _MASVS),
             holds=getattr(module, "HOLDS", ()),
             policy=getattr(module, "policy", None),
+            misconfigure=getattr(module, "misconfigure", None),
             follows=getattr(module, "FOLLOWS", False),
             may_decline=getattr(module, "MAY_DECLINE", None),
         )

@@ -113,6 +113,8 @@ def judge(attack: Attack, run: Run) -> Result:
         outcome, detail = Outcome.MISSED, _loot(attack.transport, run.attacked)
     elif failure := unfinished(run):
         outcome, detail = failure
+    elif moment is None and attack.misconfigure:
+        outcome, detail = Outcome.CAUGHT, "the client did not connect"
     elif moment is None:
         # It was caught by nothing: the attacker was never met.
         outcome, detail = Outcome.CRASHED, f"the client ended without connecting{_said(run)}"

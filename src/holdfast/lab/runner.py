@@ -159,11 +159,19 @@ class Runner:
 
     def _judged_attack(self, attack: Attack) -> Result:
         try:
-            return judge(attack, self._run_against(attack.rogue, attack, "attack"))
+            told = attack.misconfigure(self._stage) if attack.misconfigure else {}
+            return judge(attack, self._run_against(attack.rogue, attack, "attack", told))
         except HoldfastError as error:
             return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=str(error))
 
-    def _run_against(self, make: Callable[[Stage], LabServer], attack: Attack, part: str) -> Run:
+    def _run_against(
+        self,
+        make: Callable[[Stage], LabServer],
+        attack: Attack,
+        part: str,
+        told: dict[str, str] | None = None,
+    ) -> Run:
+        told = told or {}
         folder = self._folder / f"{attack.id}-{part}"
         folder.mkdir()
         policy = folder / "pins.toml"
@@ -173,10 +181,10 @@ class Runner:
             new.write_text(text, "ascii")
             new.replace(policy)  # clients never see half of it
 
-        publish(attack.policy_toml(self._stage))
+        publish(told.get("policy", attack.policy_toml(self._stage)))
         with make(replace(self._stage, publish=publish)) as server:
             with self._way_to(server):
-                values = self._values(attack, server) | {"policy": str(policy)}
+                values = self._values(attack, server) | told | {"policy": str(policy)}
                 ending = self._command.run(values, folder / "output")
             with contextlib.suppress(TimeoutError):  # the log as it stands is evidence too
                 server.wait_until(

@@ -77,6 +77,8 @@ class ShippedClientRunner(Runner):
             return "an HTTP proxy is no way for it"
         if attack.host(self._stage) != self._stage.host:
             return "the client's URL is fixed"
+        if attack.policy or attack.misconfigure:
+            return "the client's pins are fixed"
         if attack.holds:
             return f"the lab does not hold {' and '.join(attack.holds)}"
         if attack.follows:

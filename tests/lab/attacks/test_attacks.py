@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.errors import PinViolationError
 from holdfast.enforcement.policy_file import PolicyFile
+from holdfast.errors import PolicyError
 from holdfast.lab import resumption
 from holdfast.lab.attack import Attack, attacks
 from holdfast.lab.connection_log import Connection
@@ -36,6 +37,7 @@ CHAINS = {
     "client_certificate_asked_tls13": ("new <- rogue",),
     "cross_signed_path": ("new <- rogue", "issuing <- rogue"),
     "denied_key": HONEST,
+    "empty_pin": ("new <- rogue",),
     "expired_right_key": HONEST,
     "forged_leaf_naming_pinned_ca": ("new <- nobody", "issuing <- honest"),
     "huge_chain": ("new <- rogue", *["issuing <- honest"] * 99, "pinned <- issuing"),
@@ -45,6 +47,7 @@ CHAINS = {
     "padded_with_pinned_ca": ("new <- rogue", "issuing <- honest"),
     "padded_with_pinned_leaf": ("new <- rogue", "pinned <- issuing"),
     "padded_with_pinned_root": ("new <- rogue", "issuing <- honest", "honest <- honest"),
+    "pin_differing_in_case": ("rogue <- rogue",),
     "renegotiation": HONEST,
     "resumed_after_pins_changed_tls12": HONEST,
     "resumed_after_pins_changed_tls13": HONEST,
@@ -121,9 +124,9 @@ class Client:
         self.stage.client.load_into(context)
         return context
 
-    def pinned(self, attack: Attack) -> ssl.SSLContext:
-        """Return the context of a client with the attack's policy."""
-        self._publish(attack.policy_toml(self.stage))
+    def pinned(self, attack: Attack, policy: str | None = None) -> ssl.SSLContext:
+        """Return the context of a client with the attack's policy, or another one."""
+        self._publish(policy or attack.policy_toml(self.stage))
         self._source = PolicyFile(self._policy)
         return PinningContext(self._source, public_anchors=self._anchors)
 
@@ -210,6 +213,27 @@ def test_who_pins_is_not_fooled(attack: Attack, client: Client) -> None:
     # Then it is a pin that refused, and not something else; renegotiation is refused altogether.
     if attack.fools_plain and attack.id != "renegotiation":
         assert isinstance(failure, PinViolationError)
+
+
+def test_an_empty_pin_is_no_pin_set(client: Client) -> None:
+    """A policy without pins is refused when it is read, before anything could connect."""
+    misconfigure = ATTACKS["empty_pin"].misconfigure
+    assert misconfigure is not None
+    told = misconfigure(client.stage)
+
+    assert {"", told["policy"]} == set(told.values())
+    with pytest.raises(PolicyError, match="leaf"):
+        client.pinned(ATTACKS["empty_pin"], told["policy"])
+
+
+def test_pins_that_differ_in_case_only(client: Client, stage: Stage) -> None:
+    """The policy pins the attacker's key but for its case, and is otherwise sound."""
+    attack = ATTACKS["pin_differing_in_case"]
+    policy = attack.policy_toml(stage)
+
+    assert stage.rogue.spki_pin not in policy
+    assert stage.rogue.spki_pin.lower() in policy.lower()
+    client.pinned(attack)
 
 
 def test_the_honest_server_is_accepted(attack: Attack, client: Client) -> None:

@@ -65,14 +65,16 @@ class Seen:
         """Whether a denied key is on the path."""
         return not set(self.policy["holdfast"]["denied"]).isdisjoint(map(_pin, self.verified))
 
+    @property
+    def pins(self) -> set[str]:
+        """The pins of the host's set."""
+        host = self.host.lower().removesuffix(".")
+        (pin_set,) = [one for one in self.policy["pin_set"].values() if host in one["hosts"]]
+        return {pin for role in ("leaf", "backup", "ca") for pin in pin_set.get(role, [])}
+
     def pinned(self, chain: list[x509.Certificate]) -> bool:
         """Tell whether a pin of the host's set is in a chain."""
-        host = self.host.lower().removesuffix(".")
-        for pin_set in self.policy["pin_set"].values():
-            if host in pin_set["hosts"]:
-                pins = {pin for role in ("leaf", "backup", "ca") for pin in pin_set.get(role, [])}
-                return not pins.isdisjoint(map(_pin, chain))
-        return False
+        return not self.pins.isdisjoint(map(_pin, chain))
 
 
 def _pin(certificate: x509.Certificate) -> str:
@@ -122,6 +124,18 @@ def _last_is_the_root(seen: Seen) -> bool:
 def _gives_up(seen: Seen) -> bool:
     """Accept what is too long to be searched."""
     return len(seen.presented) > SEARCHED or _right(seen)
+
+
+def _without_case(seen: Seen) -> bool:
+    """Compare pins without case."""
+    return _right(seen) or not {pin.lower() for pin in seen.pins}.isdisjoint(
+        _pin(one).lower() for one in seen.verified
+    )
+
+
+def _empty_is_none(seen: Seen) -> bool:
+    """Take an empty list of pins for no wish to pin."""
+    return not seen.pins or _right(seen)
 
 
 def _names(seen: Seen) -> bool:
@@ -247,6 +261,8 @@ MUTANTS = {
     "last is the root": Mutant({"padded_with_pinned_root"}, _last_is_the_root),
     "gives up": Mutant({"huge_chain"}, _gives_up),
     "names": Mutant({"same_name_and_key_identifier"}, _names),
+    "without case": Mutant({"pin_differing_in_case"}, _without_case),
+    "an empty pin means none": Mutant({"empty_pin"}, _empty_is_none),
     "known issuer": Mutant({"misissued_by_own_ca"}, _issuer),
     "ignores denied": Mutant({"denied_key"}, knows_denied=False),
     "letter by letter": Mutant({"trailing_dot", "upper_case_host"}, _letter_by_letter),
@@ -374,7 +390,8 @@ def test_each_attack_has_a_check_of_its_own_or_is_a_control() -> None:
 
 
 def _falls(stage: Stage, mutant: Mutant, attack: Attack, follow: Follow) -> bool:
-    client = _Client(mutant, stage, attack.policy_toml(stage))
+    told = attack.misconfigure(stage) if attack.misconfigure else {}
+    client = _Client(mutant, stage, told.get("policy", attack.policy_toml(stage)))
     with attack.rogue(replace(stage, publish=client.publish)) as server:
         with suppress(OSError):
             if attack.transport == "smtp":
