@@ -15,8 +15,8 @@ from holdfast.enforcement.errors import PinViolationError
 from holdfast.errors import HostNameError, PinnedContextError, TrustStoreError
 from holdfast.lab.authorities import Authority, Identity, self_signed
 from holdfast.lab.server import LabServer
-from holdfast.pins.pin_set import Mode, Trust
-from holdfast.pins.policy import Policy, Unlisted
+from holdfast.pins.pin_set import Trust
+from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Violation
 
 NOTHING = (0, 0)
@@ -315,81 +315,6 @@ def test_truststore_does_not_take_the_pins_away(
 
     assert ["HTTP/1.1 200", "mismatch"] == ended.stdout.splitlines(), ended.stderr
     assert NOTHING == received(rogue)
-
-
-@pytest.mark.parametrize(
-    ("name", "unlisted"), [("localhost", Unlisted.ALLOW), ("other.example", Unlisted.REFUSE)]
-)
-def test_client_certificates_stay_off_blocking_connections_that_may_be_refused(
-    *,
-    start: Start,
-    impostor: Identity,
-    client_identity: Identity,
-    pinned: Pinned,
-    policy_for: PolicyFor,
-    connect: Callable[..., ssl.SSLSocket],
-    name: str,
-    unlisted: Unlisted,
-) -> None:
-    """An enforced host, or an unlisted one that is refused, gets not even a TCP byte."""
-    context = pinned(policy_for(unlisted=unlisted))
-    client_identity.load_into(context)
-    server = start(impostor)
-
-    with pytest.raises(PinnedContextError, match="async"):
-        connect(server, context, name)
-    with context.wrap_socket(socket.socket(), server_hostname="third.example") as tls:
-        tls.server_hostname = name
-        with pytest.raises(PinnedContextError, match="async"):
-            tls.connect((server.address, server.port))
-
-    assert all(not one.handshake_completed for one in server.connections)
-
-
-@pytest.mark.parametrize(
-    ("name", "unlisted"),
-    [
-        ("localhost", Unlisted.REFUSE),
-        ("other.example", Unlisted.ALLOW),
-        ("other.example", Unlisted.REPORT_ONLY),
-    ],
-)
-def test_client_certificates_are_shown_where_nothing_is_enforced(
-    *,
-    honest: Authority,
-    impostor: Identity,
-    client_identity: Identity,
-    pinned: Pinned,
-    policy_for: PolicyFor,
-    exchange: Exchange,
-    name: str,
-    unlisted: Unlisted,
-) -> None:
-    """A report-only set, and an unlisted host that may pass, work as they would without pins."""
-    context = pinned(policy_for(mode=Mode.REPORT_ONLY, unlisted=unlisted))
-    client_identity.load_into(context)
-    with LabServer(impostor, client_anchors=[honest]) as server:
-        exchange(server, context, name)
-
-        assert client_identity.der == server.connections[0].client_certificate
-
-
-def test_a_client_certificate_counts_from_before_it_is_loaded(
-    pinned: Pinned, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection made by another thread during the loading may have it, and is refused."""
-    context = pinned()
-    loaded: list[str] = []
-
-    def load(*_: object) -> None:
-        with pytest.raises(PinnedContextError, match="async"):
-            context.admit("localhost", blocking=True)
-        loaded.append("certificate")
-
-    monkeypatch.setattr(PinningContext.__base__, "load_cert_chain", load)
-    context.load_cert_chain("client.pem")
-
-    assert ["certificate"] == loaded
 
 
 def test_a_self_signed_anchor_can_be_the_server(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from holdfast.certificates.trust_anchors import load_anchors
+from holdfast.enforcement.client_certificate import HAS_MESSAGE_CALLBACK, CertificateHolder
 from holdfast.enforcement.gate import Gate
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.log_sink import LogSink
@@ -143,7 +144,8 @@ class PinningContext(_Genuine):
             source, LogSink() if sink is None else sink, named_anchors=anchors
         )
         self.paths = PathReader()
-        self._has_client_certificate = False
+        self.certificate_holder: CertificateHolder | None = None
+        self._shows_certificate_early = False
         self.options = self.options
         if sys.version_info >= (3, 13):  # what create_default_context() does there
             self.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -188,15 +190,22 @@ class PinningContext(_Genuine):
             )
 
     def load_cert_chain(self, *args: Any, **kwargs: Any) -> None:
-        """Load a client certificate. Blocking connections to enforced hosts are refused then.
+        """Load a client certificate, which is shown to those servers only whose path is accepted.
 
-        On a blocking socket the certificate would reach a rogue server before the path can be
-        judged. That goes for the hosts of enforced sets, and for unlisted ones where the policy
-        refuses those.
+        On a Python without the private callback that this takes, blocking connections are refused
+        once a certificate is loaded: to the hosts of enforced sets, and to unlisted ones where the
+        policy refuses those.
         """
-        # First: a connection that another thread makes meanwhile may have the certificate already.
-        self._has_client_certificate = True
-        super().load_cert_chain(*args, **kwargs)
+        if not HAS_MESSAGE_CALLBACK:
+            # First: a connection that another thread makes meanwhile may have it already.
+            self._shows_certificate_early = True
+            super().load_cert_chain(*args, **kwargs)
+            return
+        holder = self.certificate_holder or CertificateHolder(_Genuine)
+        holder.twin.load_cert_chain(*args, **kwargs)
+        if self.certificate_holder is None:
+            self.certificate_holder = holder
+            holder.listen(self, _judge_early)
 
     def wrap_socket(
         self,
@@ -279,12 +288,17 @@ class PinningContext(_Genuine):
                 f"{pin_set.trust.value}",
                 hint="give a private CA as public_anchors to a context with public trust",
             )
-        if blocking and refuses and self._has_client_certificate:
+        if blocking and refuses and self._shows_certificate_early:
             raise PinnedContextError(
                 f"{host}: on a blocking socket the client certificate would leave before the check",
                 hint="use an async client, where the connection ends before the certificate leaves",
             )
         return host
+
+
+def _judge_early(connection: Any) -> None:
+    if isinstance(connection, Gate):
+        connection._holdfast_on_message()  # noqa: SLF001  part of the gate
 
 
 def _named(server_hostname: str | bytes | None, *, server_side: bool = False) -> str:

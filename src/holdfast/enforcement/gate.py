@@ -7,8 +7,9 @@
 3. A refusal is final. The TCP socket is shut down both ways and what waits in an outgoing BIO is
    thrown away, so that neither application data nor the client's certificate leaves, not even in
    plain text: a stock `SSLSocket` sends plain text once its TLS layer is gone.
-4. Over BIOs the path is judged as soon as OpenSSL has verified it, before our next flight can be
-   flushed.
+4. The path is judged as soon as OpenSSL has verified it: over BIOs before our next flight can be
+   flushed, and, where there is a client certificate to keep back, within OpenSSL, before there is
+   a flight.
 5. What OpenSSL was given counts, not what `wrap_socket` was asked for: name and context are taken
    from OpenSSL's object when it is born, and do not change.
 6. After acceptance the object's class changes to one with the stock I/O methods: data costs
@@ -24,7 +25,7 @@ import socket
 import ssl
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 from holdfast.enforcement.errors import PinViolationError
 from holdfast.enforcement.handshake import HandshakeJudge
@@ -83,16 +84,25 @@ class _SealedObject:
         setattr(self._object, name, value)
 
 
+class _Refusal(NamedTuple):
+    """What was decided within OpenSSL, and is told when it has returned."""
+
+    verdict: Verdict
+    cause: Exception | None
+    port: int | None
+
+
 class Gate:
     """Mixed in front of `ssl.SSLSocket` and `ssl.SSLObject`."""
 
     _holdfast_state = State.UNJUDGED
-    _holdfast_context: ssl.SSLContext
+    _holdfast_context: Any = None  # a PinningContext, whose module is above this one
     _holdfast_judge: HandshakeJudge
     _holdfast_paths: PathReader
     _holdfast_host: str
     _holdfast_outgoing: ssl.MemoryBIO | None = None
     _holdfast_violation: Violation | None = None
+    _holdfast_refused_early: _Refusal | None = None
 
     @property
     def _sslobj(self) -> Any:
@@ -130,11 +140,16 @@ class Gate:
         try:
             handshake(*args, **kwargs)
         except _TRY_AGAIN:
+            self._tell_early_refusal()
             self._check(final=False)
             raise
         except ssl.SSLCertVerificationError as error:
             self._untrusted(error)
             raise
+        except OSError:
+            self._tell_early_refusal()
+            raise
+        self._tell_early_refusal()
         self._check(final=True)
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
@@ -157,7 +172,9 @@ class Gate:
     @property
     def context(self) -> ssl.SSLContext:
         """The pinned context. It cannot be replaced: that would replace the trust store."""
-        return super().context  # type: ignore[misc,no-any-return]
+        if self._holdfast_context is None:  # not connected yet
+            return super().context  # type: ignore[misc,no-any-return]
+        return self._holdfast_context  # type: ignore[no-any-return]
 
     @context.setter
     def context(self, _: ssl.SSLContext) -> NoReturn:
@@ -176,6 +193,29 @@ class Gate:
             self._raise_refusal()
         super(Gate, type(self)).session.fset(self, session)  # type: ignore[misc]
 
+    def _holdfast_on_message(self) -> None:
+        """Judge the path within OpenSSL, and let the client's certificate be shown if it is good.
+
+        Nothing is reported from here: that would run foreign code in the middle of a handshake.
+        """
+        sslobj, holder = self.__dict__.get("_sslobj"), self._holdfast_context.certificate_holder
+        if self._holdfast_state is not State.UNJUDGED or holder is None or sslobj is None:
+            return
+        cause = None
+        try:
+            verdict = self._verdict(final=False)
+            if verdict is not None and verdict.allowed:
+                holder.show(sslobj)  # and with that no further message comes here
+        except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
+            verdict, cause = self._failed_check(error), error
+        if verdict is not None and not verdict.allowed:
+            self._holdfast_refused_early = _Refusal(verdict, cause, self._port())
+            self._end_for_good(verdict)
+
+    def _tell_early_refusal(self) -> None:
+        if self._holdfast_refused_early is not None:
+            self._refuse(*self._holdfast_refused_early)
+
     def _open_gate(self) -> None:
         """Let an accepted connection pass; have an unjudged one judged first."""
         if self._holdfast_state is State.REFUSED:
@@ -188,8 +228,7 @@ class Gate:
         try:
             verdict = self._verdict(final=final)
         except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
-            reason = f"the check failed: {type(error).__name__}: {error}"
-            self._refuse(_undecidable(self._holdfast_host, reason), error)
+            self._refuse(self._failed_check(error), error)
         except BaseException:  # Ctrl-C in the check must not leave a usable connection
             self._end_for_good(_undecidable(self._holdfast_host, "the check was interrupted"))
             raise
@@ -201,12 +240,17 @@ class Gate:
             if verdict.violation:
                 judge = self._holdfast_judge
                 judge.report(judge.violation(verdict, _presented(self), self._port()))
+            if holder := self._holdfast_context.certificate_holder:
+                holder.take_back(self.__dict__["_sslobj"], self._holdfast_context)
             self._holdfast_state = State.ACCEPTED
             self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
 
     def _verdict(self, *, final: bool) -> Verdict | None:
         judge, host, sslobj = self._holdfast_judge, self._holdfast_host, self.__dict__["_sslobj"]
-        if sslobj.context is not self._holdfast_context:
+        holder = self._holdfast_context.certificate_holder
+        if sslobj.context is not self._holdfast_context and not (
+            holder and holder.is_shown_by(sslobj)
+        ):
             raise PinnedContextError("the context of the connection was replaced")
         if final and sslobj.session_reused:
             return judge.decide_resumed(host, sslobj.getpeercert(True))  # noqa: FBT003
@@ -218,18 +262,26 @@ class Gate:
             judge.remember(host, path)
         return verdict
 
+    def _failed_check(self, error: Exception) -> Verdict:
+        reason = f"the check failed: {type(error).__name__}: {error}"
+        return _undecidable(self._holdfast_host, reason)
+
     def _untrusted(self, error: ssl.SSLCertVerificationError) -> None:
         """Explain and report a failed verification of a pinned host, or leave the stock error."""
         reason = f"the chain does not verify: {error.verify_message}"
         verdict = self._holdfast_judge.untrusted(self._holdfast_host, reason)
         if verdict is not None:
-            self._refuse(verdict, error, error.verify_code)
+            self._refuse(verdict, error, verify_code=error.verify_code)
 
     def _refuse(
-        self, verdict: Verdict, cause: BaseException | None = None, verify_code: int | None = None
+        self,
+        verdict: Verdict,
+        cause: BaseException | None = None,
+        port: int | None = None,
+        verify_code: int | None = None,
     ) -> NoReturn:
         """End the connection, then say why: all that takes time comes after the end."""
-        port = self._port()
+        port = port or self._port()
         self._end_for_good(verdict)
         judge = self._holdfast_judge
         self._holdfast_violation = judge.violation(verdict, _presented(self), port, verify_code)

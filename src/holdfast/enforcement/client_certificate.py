@@ -1,0 +1,64 @@
+"""A client's certificate, kept back until the server's path is accepted.
+
+OpenSSL sends the certificate that a context holds when the server has finished its flight, which on
+a blocking socket is before anybody outside can look at the path. So the certificate lives in a twin
+of the pinned context, and the connection gets the twin at the first message at which its path is
+known and accepted: from SERVER_KEY_EXCHANGE (TLS 1.2) or CERTIFICATE_VERIFY (TLS 1.3) on. Which
+message that is is not asked by name (OpenSSL 3.6 has one more, CompressedCertificate).
+
+The callback that tells of messages is private to CPython. Where it is gone nothing is shown: the
+context then takes the certificate itself, and refuses blocking connections that may be refused.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["HAS_MESSAGE_CALLBACK", "CertificateHolder"]
+
+# The C type under ssl.SSLContext: its descriptors work whatever took the name `ssl.SSLContext`.
+_SSLContext: Any = ssl._ssl._SSLContext  # type: ignore[attr-defined]  # noqa: SLF001
+HAS_MESSAGE_CALLBACK = hasattr(_SSLContext, "_msg_callback")
+_READ = "read"  # a message that came from the server
+
+
+class CertificateHolder:
+    """The twin of a pinned context that has the client's certificate."""
+
+    def __init__(self, genuine: type[ssl.SSLContext]) -> None:
+        """Make an empty twin of CPython's own class."""
+        self.twin = genuine(ssl.PROTOCOL_TLS_CLIENT)
+
+    def listen(self, context: ssl.SSLContext, on_message: Callable[[Any], None]) -> None:
+        """Have `on_message` called with the connection for each message that a server sends."""
+
+        def relay(
+            connection: Any,
+            direction: str,
+            _version: int,
+            _kind: int,
+            _message: int,
+            _data: bytes,
+        ) -> None:
+            if direction == _READ:
+                on_message(connection)
+
+        _SSLContext._msg_callback.__set__(context, relay)  # noqa: SLF001
+
+    def show(self, sslobj: Any) -> None:
+        """Let a connection show the certificate, if the server asks for it."""
+        sslobj.context = self.twin
+
+    def is_shown_by(self, sslobj: Any) -> bool:
+        """Tell whether a connection may show the certificate."""
+        return sslobj.context is self.twin
+
+    def take_back(self, sslobj: Any, context: ssl.SSLContext) -> None:
+        """Give a connection its own context again, to which its session belongs.
+
+        Not where the server may ask for the certificate later (`post_handshake_auth`, TLS 1.3).
+        """
+        if self.is_shown_by(sslobj) and not context.post_handshake_auth:
+            sslobj.context = context
