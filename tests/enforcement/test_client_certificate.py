@@ -356,7 +356,7 @@ def test_a_callback_of_somebody_else_keeps_it_back(
 ) -> None:
     """Who takes the callback away takes the certificate away with it, and no check."""
     server, context = ask(identity), showing()
-    CertificateHolder(ssl.SSLContext).listen(context, lambda _connection: None)
+    CertificateHolder().listen(context, lambda _connection: None)
     answer, _ = exchange(server, context)
 
     assert answer.startswith(SERVED)

@@ -5,7 +5,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from holdfast.enforcement.errors import PinViolationError
 from holdfast.errors import HostNameError, PinnedContextError, TrustStoreError
 from holdfast.lab.authorities import Authority, Identity, self_signed
 from holdfast.lab.server import LabServer
-from holdfast.pins.pin_set import Trust
 from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Violation
 
@@ -247,16 +245,6 @@ def test_paths_are_verified_as_strictly_as_python_does(pinned: Pinned) -> None:
         flags & ssl.VERIFY_X509_STRICT
     )
     assert not flags & ssl.VERIFY_X509_PARTIAL_CHAIN
-
-
-def test_private_trust_is_refused_for_now(pinned: Pinned, policy_for: PolicyFor) -> None:
-    """A set whose trust cannot be enforced here is refused before anything is sent."""
-    policy = policy_for()
-    (pin_set,) = policy.pin_sets
-    context = pinned(replace(policy, pin_sets=(replace(pin_set, trust=Trust.PINS_ONLY),)))
-
-    with pytest.raises(PinnedContextError, match="pins-only"):
-        _wrap_bio(context, "localhost")
 
 
 _INJECTED = """\

@@ -16,20 +16,20 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from holdfast.enforcement.genuine_context import CContext, GenuineContext
+
 __all__ = ["HAS_MESSAGE_CALLBACK", "CertificateHolder"]
 
-# The C type under ssl.SSLContext: its descriptors work whatever took the name `ssl.SSLContext`.
-_SSLContext: Any = ssl._ssl._SSLContext  # type: ignore[attr-defined]  # noqa: SLF001
-HAS_MESSAGE_CALLBACK = hasattr(_SSLContext, "_msg_callback")
+HAS_MESSAGE_CALLBACK = hasattr(CContext, "_msg_callback")
 _READ = "read"  # a message that came from the server
 
 
 class CertificateHolder:
     """The twin of a pinned context that has the client's certificate."""
 
-    def __init__(self, genuine: type[ssl.SSLContext]) -> None:
-        """Make an empty twin of CPython's own class."""
-        self.twin = genuine(ssl.PROTOCOL_TLS_CLIENT)
+    def __init__(self) -> None:
+        """Make an empty twin."""
+        self.twin = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def listen(self, context: ssl.SSLContext, on_message: Callable[[Any], None]) -> None:
         """Have `on_message` called with the connection for each message that a server sends."""
@@ -45,7 +45,7 @@ class CertificateHolder:
             if direction == _READ:
                 on_message(connection)
 
-        _SSLContext._msg_callback.__set__(context, relay)  # noqa: SLF001
+        CContext._msg_callback.__set__(context, relay)  # noqa: SLF001
 
     def show(self, sslobj: Any) -> None:
         """Let a connection show the certificate, if the server asks for it."""
@@ -54,11 +54,3 @@ class CertificateHolder:
     def is_shown_by(self, sslobj: Any) -> bool:
         """Tell whether a connection may show the certificate."""
         return sslobj.context is self.twin
-
-    def take_back(self, sslobj: Any, context: ssl.SSLContext) -> None:
-        """Give a connection its own context again, to which its session belongs.
-
-        Not where the server may ask for the certificate later (`post_handshake_auth`, TLS 1.3).
-        """
-        if self.is_shown_by(sslobj) and not context.post_handshake_auth:
-            sslobj.context = context

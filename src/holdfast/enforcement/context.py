@@ -18,12 +18,14 @@ import os
 import socket
 import ssl
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from holdfast.certificates.trust_anchors import load_anchors
 from holdfast.enforcement.client_certificate import HAS_MESSAGE_CALLBACK, CertificateHolder
 from holdfast.enforcement.gate import Gate
+from holdfast.enforcement.genuine_context import CContext, GenuineContext, direct
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.pinned_connections import (
@@ -31,40 +33,36 @@ from holdfast.enforcement.pinned_connections import (
     PinnedSSLSocket,
     composed_class,
 )
+from holdfast.enforcement.trust_contexts import TrustContexts
 from holdfast.enforcement.verified_path import PathReader
-from holdfast.errors import PinnedContextError, TrustStoreError, UnsupportedRuntimeError
+from holdfast.errors import PinnedContextError, TrustStoreError
 from holdfast.pins.host_pattern import canonical_host
 from holdfast.pins.interfaces import PolicySource, ViolationSink
 from holdfast.pins.pin_set import Trust
 from holdfast.pins.policy import Policy
 
-# The C type under ssl.SSLContext. The property setters of ssl.SSLContext find it through the *name*
-# SSLContext and recurse without end once something else has taken that name; its descriptors do
-# not.
-_SSLContext: Any = ssl._ssl._SSLContext  # type: ignore[attr-defined]  # noqa: SLF001
-_verify_mode_of = _SSLContext.verify_mode.__get__
-_checks_hostname = _SSLContext.check_hostname.__get__
-_options_of = _SSLContext.options.__get__
+_verify_mode_of = CContext.verify_mode.__get__
+_checks_hostname = CContext.check_hostname.__get__
+_options_of = CContext.options.__get__
 _NO_RENEGOTIATION = int(ssl.OP_NO_RENEGOTIATION)
 _CERT_REQUIRED = int(ssl.CERT_REQUIRED)
 _canonical_host = functools.lru_cache(maxsize=256)(canonical_host)  # asked twice a connection
 
 
-def _genuine_context() -> type[ssl.SSLContext]:
-    """Return CPython's own context class, whatever stands under its name now."""
-    for candidate in (ssl.SSLContext, *_SSLContext.__subclasses__()):
-        if candidate.__module__ == "ssl":
-            return candidate  # type: ignore[no-any-return]
-    raise UnsupportedRuntimeError(
-        "ssl.SSLContext was replaced and the genuine class is gone",
-        hint="import holdfast before the patch",
-    )
+class Admission(NamedTuple):
+    """How a connection is to be made.
 
+    Attributes:
+        context: The pinned context.
+        host: The canonical host name.
+        trust: What vouches for the path.
+        trusting: The context whose anchors do.
+    """
 
-if TYPE_CHECKING:
-    _Genuine = ssl.SSLContext
-else:
-    _Genuine = _genuine_context()
+    context: PinningContext
+    host: str
+    trust: Trust
+    trusting: ssl.SSLContext
 
 
 class _ClassHook:
@@ -85,17 +83,7 @@ class _ClassHook:
         context.__dict__[self._key] = composed_class(self._pinned, wanted)
 
 
-def _direct(name: str) -> Any:
-    """Return a property that reads as in `ssl` and writes through the C type."""
-    setter = getattr(_SSLContext, name).__set__
-
-    def write(context: ssl.SSLContext, value: int) -> None:
-        setter(context, value)
-
-    return property(getattr(_Genuine, name).fget, write)
-
-
-class PinningContext(_Genuine):
+class PinningContext(GenuineContext):
     """A TLS client context that talks only to servers whose verified path satisfies the policy.
 
     It *is* an `ssl.SSLContext`: what takes one is pinned by it, blocking and async. A refused
@@ -113,9 +101,9 @@ class PinningContext(_Genuine):
 
     sslsocket_class = _ClassHook(PinnedSSLSocket)
     sslobject_class = _ClassHook(PinnedSSLObject)
-    verify_flags = _direct("verify_flags")
-    minimum_version = _direct("minimum_version")
-    maximum_version = _direct("maximum_version")
+    verify_flags = direct("verify_flags")
+    minimum_version = direct("minimum_version")
+    maximum_version = direct("maximum_version")
 
     def __new__(
         cls,
@@ -144,6 +132,7 @@ class PinningContext(_Genuine):
             source, LogSink() if sink is None else sink, named_anchors=anchors
         )
         self.paths = PathReader()
+        self._trusts = TrustContexts()
         self.certificate_holder: CertificateHolder | None = None
         self._shows_certificate_early = False
         self.options = self.options
@@ -161,7 +150,7 @@ class PinningContext(_Genuine):
 
     @options.setter
     def options(self, value: int) -> None:
-        _SSLContext.options.__set__(self, value | ssl.OP_NO_RENEGOTIATION)
+        CContext.options.__set__(self, value | ssl.OP_NO_RENEGOTIATION)
 
     @property
     def verify_mode(self) -> ssl.VerifyMode:
@@ -201,11 +190,12 @@ class PinningContext(_Genuine):
             self._shows_certificate_early = True
             super().load_cert_chain(*args, **kwargs)
             return
-        holder = self.certificate_holder or CertificateHolder(_Genuine)
+        holder = self.certificate_holder or CertificateHolder()
         holder.twin.load_cert_chain(*args, **kwargs)
         if self.certificate_holder is None:
             self.certificate_holder = holder
             holder.listen(self, _judge_early)
+            self._trusts.set_for_private("holder", lambda one: holder.listen(one, _judge_early))
 
     def wrap_socket(
         self,
@@ -220,7 +210,7 @@ class PinningContext(_Genuine):
 
         Raises:
             HostNameError: The name is none.
-            PinnedContextError: There is no name, or this version cannot hold the host's rules here.
+            PinnedContextError: There is no name, or the host's rules cannot be held here.
             PinViolationError: The handshake took place and the connection is refused.
         """
         host = _named(server_hostname, server_side=server_side)
@@ -256,15 +246,70 @@ class PinningContext(_Genuine):
         """Refuse to be copied or pickled: the copy would not be pinned."""
         raise TypeError("a pinned context cannot be copied or pickled")
 
-    def admit(self, server_hostname: str | None, *, blocking: bool) -> str:
-        """Return the canonical host of a connection that nothing was sent on yet, or refuse it.
+    def set_ciphers(self, ciphers: str) -> None:
+        """Choose ciphers, for the hosts of private sets too."""
+        super().set_ciphers(ciphers)
+        self._trusts.set_for_private("ciphers", lambda context: context.set_ciphers(ciphers))
 
-        The gate asks when OpenSSL's object is made: only then it is certain which name and which
-        settings count. Both can be changed underneath this class, as by
-        `ssl.SSLContext.verify_mode.__set__`.
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Choose application protocols, for the hosts of pins-only sets too."""
+        protocols = list(alpn_protocols)
+        super().set_alpn_protocols(protocols)
+        self._trusts.set_for_unverified("set_alpn_protocols", protocols)
+
+    def set_ecdh_curve(self, name: str) -> None:
+        """Choose a group for the key exchange, for the hosts of pins-only sets too."""
+        super().set_ecdh_curve(name)
+        self._trusts.set_for_unverified("set_ecdh_curve", name)
+
+    # What `ssl` makes connections with; private to CPython, and where it is not called the gate
+    # asks for admission itself, so that only hosts of pins-only sets cannot be reached then.
+
+    def _wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool,  # noqa: FBT001
+        server_hostname: str | None = None,
+        *,
+        owner: Any = None,
+        session: Any = None,
+    ) -> Any:
+        maker, session = self._maker(server_hostname, owner, session, blocking=True)
+        return maker._wrap_socket(  # noqa: SLF001
+            sock, server_side, server_hostname, owner=owner, session=session
+        )
+
+    def _wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool,  # noqa: FBT001
+        server_hostname: str | None = None,
+        *,
+        owner: Any = None,
+        session: Any = None,
+    ) -> Any:
+        maker, session = self._maker(server_hostname, owner, session, blocking=False)
+        return maker._wrap_bio(  # noqa: SLF001
+            incoming, outgoing, server_side, server_hostname, owner=owner, session=session
+        )
+
+    def _maker(
+        self, server_hostname: str | None, owner: Any, session: Any, *, blocking: bool
+    ) -> tuple[Any, Any]:
+        """Return what makes the connection of a host, and the session that fits to it."""
+        admission = self.admit(server_hostname, blocking=blocking)
+        if isinstance(owner, Gate):
+            owner._holdfast_admission = admission  # noqa: SLF001  part of the gate
+            if admission.trust is Trust.PINS_ONLY:
+                return self._trusts.unverified(self), None
+        return super(), session
+
+    def admit(self, server_hostname: str | None, *, blocking: bool) -> Admission:
+        """Say under which trust a connection may be made that nothing was sent on yet, or refuse.
 
         Args:
-            server_hostname: The name that OpenSSL was given.
+            server_hostname: The name that OpenSSL is given.
             blocking: Whether the connection is a blocking socket, not a BIO object.
 
         Raises:
@@ -273,6 +318,29 @@ class PinningContext(_Genuine):
             PinViolationError: The policy source failed.
         """
         host = _named(server_hostname)
+        pin_set, refuses = self.judge.rules_for(host)
+        if blocking and refuses and self._shows_certificate_early:
+            raise PinnedContextError(
+                f"{host}: on a blocking socket the client certificate would leave before the check",
+                hint="use an async client, where the connection ends before the certificate leaves",
+            )
+        if pin_set is None or pin_set.trust is Trust.PUBLIC:
+            return Admission(self, host, Trust.PUBLIC, self)
+        if pin_set.trust is Trust.PINS_ONLY:
+            return Admission(self, host, Trust.PINS_ONLY, self)
+        return Admission(self, host, Trust.PRIVATE, self._trusts.private(pin_set.anchors))
+
+    def confirm(self, admission: Admission, sslobj: Any) -> None:
+        """Check that OpenSSL's object, just born, is what was admitted.
+
+        Only now it is certain which name and which settings count. Both can be changed underneath
+        this class, as by `ssl.SSLContext.verify_mode.__set__`.
+
+        Raises:
+            HostNameError: The name is none.
+            PinnedContextError: It is not.
+        """
+        host = _named(sslobj.server_hostname)
         if not (
             _verify_mode_of(self) == _CERT_REQUIRED
             and _checks_hostname(self)
@@ -281,19 +349,9 @@ class PinningContext(_Genuine):
             raise PinnedContextError(
                 f"{host}: verification was switched off underneath the pinned context"
             )
-        pin_set, refuses = self.judge.rules_for(host)
-        if pin_set is not None and pin_set.trust is not Trust.PUBLIC:
-            raise PinnedContextError(
-                f"{host}: this version cannot enforce pin set {pin_set.name}, whose trust is "
-                f"{pin_set.trust.value}",
-                hint="give a private CA as public_anchors to a context with public trust",
-            )
-        if blocking and refuses and self._shows_certificate_early:
-            raise PinnedContextError(
-                f"{host}: on a blocking socket the client certificate would leave before the check",
-                hint="use an async client, where the connection ends before the certificate leaves",
-            )
-        return host
+        verifies = not self._trusts.is_unverified(sslobj.context)
+        if host != admission.host or verifies is (admission.trust is Trust.PINS_ONLY):
+            raise PinnedContextError(f"{host}: the connection was not made as it was admitted")
 
 
 def _judge_early(connection: Any) -> None:

@@ -31,6 +31,7 @@ from holdfast.enforcement.errors import PinViolationError
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.verified_path import PathReader, presented_chain
 from holdfast.errors import PinnedContextError
+from holdfast.pins.pin_set import Trust
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 
 _TRY_AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -99,7 +100,10 @@ class Gate:
     _holdfast_context: Any = None  # a PinningContext, whose module is above this one
     _holdfast_judge: HandshakeJudge
     _holdfast_paths: PathReader
+    _holdfast_admission: Any  # what the context has decided before OpenSSL's object is there
     _holdfast_host: str
+    _holdfast_trust: Trust
+    _holdfast_trusting: ssl.SSLContext  # whose anchors the path is verified with
     _holdfast_outgoing: ssl.MemoryBIO | None = None
     _holdfast_violation: Violation | None = None
     _holdfast_refused_early: _Refusal | None = None
@@ -112,16 +116,24 @@ class Gate:
     @_sslobj.setter
     def _sslobj(self, sslobj: Any) -> None:
         if sslobj is not None:  # born, and nothing is sent yet
-            context = sslobj.context
-            judge = getattr(context, "judge", None)
-            if not isinstance(judge, HandshakeJudge):
-                raise PinnedContextError("the connection was not made by a pinned context")
-            self._holdfast_host = context.admit(
-                sslobj.server_hostname, blocking=isinstance(self, socket.socket)
-            )
-            self._holdfast_context, self._holdfast_judge = context, judge
-            self._holdfast_paths = context.paths
+            self._holdfast_admit(sslobj)
         self.__dict__["_sslobj"] = sslobj
+
+    def _holdfast_admit(self, sslobj: Any) -> None:
+        admission = self.__dict__.pop("_holdfast_admission", None)
+        if admission is None:  # whoever made it went past the context's own methods
+            context = sslobj.context
+            if not isinstance(getattr(context, "judge", None), HandshakeJudge):
+                raise PinnedContextError("the connection was not made by a pinned context")
+            blocking = isinstance(self, socket.socket)
+            admission = context.admit(sslobj.server_hostname, blocking=blocking)
+        admission.context.confirm(admission, sslobj)
+        self._holdfast_context, self._holdfast_judge = admission.context, admission.context.judge
+        self._holdfast_paths = admission.context.paths
+        self._holdfast_host, self._holdfast_trust = admission.host, admission.trust
+        self._holdfast_trusting = admission.trusting
+        if sslobj.context is not admission.trusting:
+            sslobj.context = admission.trusting
 
     # The stock methods that reach OpenSSL; mypy cannot see the class that comes after this one.
 
@@ -182,8 +194,8 @@ class Gate:
 
     @property
     def session(self) -> ssl.SSLSession | None:
-        """The session, once the connection is accepted; None before."""
-        if self._holdfast_state is not State.ACCEPTED:
+        """The session, once the connection is accepted; None before, and under pins-only trust."""
+        if self._holdfast_state is not State.ACCEPTED or self._holdfast_trust is Trust.PINS_ONLY:
             return None
         return super().session  # type: ignore[misc,no-any-return]
 
@@ -240,27 +252,37 @@ class Gate:
             if verdict.violation:
                 judge = self._holdfast_judge
                 judge.report(judge.violation(verdict, _presented(self), self._port()))
-            if holder := self._holdfast_context.certificate_holder:
-                holder.take_back(self.__dict__["_sslobj"], self._holdfast_context)
+            self._give_own_context_back()
             self._holdfast_state = State.ACCEPTED
             self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
 
     def _verdict(self, *, final: bool) -> Verdict | None:
         judge, host, sslobj = self._holdfast_judge, self._holdfast_host, self.__dict__["_sslobj"]
-        holder = self._holdfast_context.certificate_holder
-        if sslobj.context is not self._holdfast_context and not (
+        trust, holder = self._holdfast_trust, self._holdfast_context.certificate_holder
+        if sslobj.context is not self._holdfast_trusting and not (
             holder and holder.is_shown_by(sslobj)
         ):
             raise PinnedContextError("the context of the connection was replaced")
         if final and sslobj.session_reused:
-            return judge.decide_resumed(host, sslobj.getpeercert(True))  # noqa: FBT003
+            return judge.decide_resumed(host, sslobj.getpeercert(True), trust)  # noqa: FBT003
         path = self._holdfast_paths.read(self, host)  # type: ignore[arg-type]
         if not path and not final:
             return None
-        verdict = judge.decide(host, path)
+        if trust is Trust.PINS_ONLY:
+            path = path[:1]  # what stands behind the leaf was put there by name
+        verdict = judge.decide(host, path, trust)
         if final and verdict.allowed:
-            judge.remember(host, path)
+            judge.remember(host, path, trust)
         return verdict
+
+    def _give_own_context_back(self) -> None:
+        """Give the connection the context that made it, to which its session belongs.
+
+        Not where the server may ask for the client's certificate later (TLS 1.3).
+        """
+        sslobj, context = self.__dict__["_sslobj"], self._holdfast_context
+        if sslobj.context is not context and not context.post_handshake_auth:
+            sslobj.context = context
 
     def _failed_check(self, error: Exception) -> Verdict:
         reason = f"the check failed: {type(error).__name__}: {error}"

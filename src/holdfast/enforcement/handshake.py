@@ -21,16 +21,18 @@ from datetime import UTC, datetime
 from holdfast.certificates.spki import chain_certificate
 from holdfast.enforcement.errors import PinViolationError
 from holdfast.errors import CertificateError
-from holdfast.pins.chain import PresentedChain, VerifiedChain
+from holdfast.pins.chain import PresentedChain, ProvenLeaf, VerifiedChain
 from holdfast.pins.evaluate import evaluate, undecidable, untrusted, without_path
 from holdfast.pins.interfaces import PolicySource, ViolationSink
-from holdfast.pins.pin_set import Mode, PinSet
+from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 
 # One entry a host and leaf. At the limit the older half is forgotten at once, which needs no lock;
 # a session that is as old as that is refused, and made anew by the next full handshake.
 _MEMORY_LIMIT = 4096
+
+_Session = tuple[str, Trust, bytes]  # host, trust, leaf
 
 _log = logging.getLogger("holdfast.enforcement")
 
@@ -55,9 +57,9 @@ class HandshakeJudge:
         self._sink = sink
         self._named_anchors = named_anchors
         self._clock = clock
-        self._approved: dict[str, tuple[Policy, tuple[bytes, ...], Verdict]] = {}
-        self._paths: dict[tuple[str, bytes], tuple[bytes, ...]] = {}  # by host and leaf
-        self._earlier_paths: dict[tuple[str, bytes], tuple[bytes, ...]] = {}
+        self._approved: dict[str, tuple[Policy, Trust, tuple[bytes, ...], Verdict]] = {}
+        self._paths: dict[_Session, tuple[bytes, ...]] = {}
+        self._earlier_paths: dict[_Session, tuple[bytes, ...]] = {}
 
     def rules_for(self, host: str) -> tuple[PinSet | None, bool]:
         """Return the pin set that covers a canonical host now, and whether a miss is refused.
@@ -76,36 +78,44 @@ class HandshakeJudge:
             return None, policy.unlisted is Unlisted.REFUSE
         return pin_set, pin_set.mode is Mode.ENFORCE
 
-    def decide(self, host: str, path: tuple[bytes, ...]) -> Verdict:
-        """Decide on a path that was verified in this handshake."""
+    def decide(self, host: str, path: tuple[bytes, ...], trust: Trust = Trust.PUBLIC) -> Verdict:
+        """Decide on a path that was verified in this handshake under the trust of its connection.
+
+        Under pins-only trust the path is the leaf, whose key was proven and nothing else.
+        """
         try:
             policy = self._source.current()
         except Exception as error:  # noqa: BLE001  whatever a source raises, the answer is a refusal
             return _source_failed(host, error)
         approved = self._approved.get(host)
-        if approved is not None and approved[0] is policy and approved[1] == path:
-            return approved[2]
-        verdict = self._decide(policy, host, path)
+        if (
+            approved is not None
+            and approved[0] is policy
+            and approved[1] is trust
+            and approved[2] == path
+        ):
+            return approved[3]
+        verdict = self._decide(policy, host, path, trust)
         if verdict.outcome is Outcome.MATCH:
             if len(self._approved) >= _MEMORY_LIMIT:
                 self._approved.clear()
-            self._approved[host] = policy, path, verdict
+            self._approved[host] = policy, trust, path, verdict
         return verdict
 
-    def remember(self, host: str, path: tuple[bytes, ...]) -> None:
+    def remember(self, host: str, path: tuple[bytes, ...], trust: Trust = Trust.PUBLIC) -> None:
         """Keep the path of an accepted connection, for the sessions that it may hand out."""
         if not path:
             return
         if len(self._paths) >= _MEMORY_LIMIT:
             self._earlier_paths, self._paths = self._paths, {}
-        self._paths[host, path[0]] = path
+        self._paths[host, trust, path[0]] = path
 
-    def decide_resumed(self, host: str, leaf: bytes | None) -> Verdict:
+    def decide_resumed(self, host: str, leaf: bytes | None, trust: Trust = Trust.PUBLIC) -> Verdict:
         """Decide on a resumed session, by the path accepted before for this host and leaf."""
-        key = host, leaf or b""
+        key = host, trust, leaf or b""
         path = self._paths.get(key) or self._earlier_paths.get(key)
         if path is not None:
-            return self.decide(host, path)
+            return self.decide(host, path, trust)
         try:
             return undecidable(
                 self._source.current(), host, "a session was resumed whose path is not known"
@@ -155,6 +165,14 @@ class HandshakeJudge:
         from holdfast.certificates.trust_anchors import is_expected_anchor
         from holdfast.findings.observed import observe
 
+        pin_set = verdict.pin_set
+        if pin_set is not None and pin_set.trust is Trust.PINS_ONLY:
+            from holdfast.certificates.lone_leaf import leaf_failure
+
+            presented = tuple(certificate.der for certificate in shown.certificates)
+            failure = leaf_failure(pin_set, verdict.host, presented, self._clock())
+            if failure is not None and verdict.outcome is failure.outcome:
+                return failure.observed
         anchor_is_public = None
         if isinstance(verdict.chain, VerifiedChain):
             anchor = verdict.chain.certificates[-1]
@@ -163,14 +181,31 @@ class HandshakeJudge:
             verdict, presented=shown, anchor_is_public=anchor_is_public, verify_code=verify_code
         )
 
-    def _decide(self, policy: Policy, host: str, path: tuple[bytes, ...]) -> Verdict:
+    def _decide(self, policy: Policy, host: str, path: tuple[bytes, ...], trust: Trust) -> Verdict:
+        pin_set = policy.pin_set_for(host)
+        if trust is not (pin_set.trust if pin_set else Trust.PUBLIC):
+            return undecidable(policy, host, "the trust of the host changed meanwhile")
         if not path:
             return without_path(policy, host, "OpenSSL has no verified path for this connection")
+        if pin_set is not None and trust is Trust.PINS_ONLY:
+            return self._decide_by_leaf(policy, pin_set, host, path)
         try:
             chain = VerifiedChain(tuple(map(chain_certificate, path)))
         except CertificateError as error:
             return without_path(policy, host, f"a certificate on the path cannot be read: {error}")
         return evaluate(policy, host, chain, self._clock())
+
+    def _decide_by_leaf(
+        self, policy: Policy, pin_set: PinSet, host: str, path: tuple[bytes, ...]
+    ) -> Verdict:
+        from holdfast.certificates.lone_leaf import leaf_failure  # loads cryptography
+
+        now = self._clock()
+        failure = leaf_failure(pin_set, host, path, now)
+        if failure is None:
+            return evaluate(policy, host, ProvenLeaf(chain_certificate(path[0])), now)
+        refuse = undecidable if failure.outcome is Outcome.UNDECIDABLE else untrusted
+        return refuse(policy, host, failure.reason)
 
 
 def _source_failed(host: str, error: Exception) -> Verdict:

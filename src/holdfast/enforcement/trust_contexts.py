@@ -1,0 +1,78 @@
+"""The trust of single hosts, beside a pinned context whose own trust is the public one.
+
+OpenSSL takes the anchors of the context that a connection has when the certificate arrives, and the
+verify mode of the one that it was made by. So
+
+- a private set's connection is made by the pinned context, and is then given a context with the
+  set's anchors and nothing else: what is public does not vouch for it, nor it for others;
+- a pins-only set's connection is made by a context that verifies nothing, and is then given the
+  pinned one. Only a leaf pin can accept it (`ProvenLeaf`).
+
+Both keep the settings that the pinned context has when the connection is made: what a connection
+copies when it is made comes from its maker, ciphers and anchors from the context that it has later.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from holdfast.enforcement.genuine_context import CContext, GenuineContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["TrustContexts"]
+
+# Sets of anchors for which a context is kept. At the limit all are made anew.
+_MEMORY_LIMIT = 64
+_COPIED_BY_CONNECTIONS = (CContext.options, CContext.minimum_version, CContext.maximum_version)
+
+
+class TrustContexts:
+    """Makes and keeps the contexts behind one pinned context."""
+
+    def __init__(self) -> None:
+        """Start without a private trust."""
+        self._private: dict[tuple[bytes, ...], ssl.SSLContext] = {}
+        self._unverified = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
+        CContext.check_hostname.__set__(self._unverified, False)  # noqa: FBT003
+        CContext.verify_mode.__set__(self._unverified, int(ssl.CERT_NONE))
+        self._for_private: dict[str, Callable[[ssl.SSLContext], object]] = {}
+
+    def private(self, anchors: tuple[bytes, ...]) -> ssl.SSLContext:
+        """Return the context that trusts these anchors (DER) and nothing else.
+
+        Raises:
+            ssl.SSLError: OpenSSL cannot read an anchor.
+        """
+        context = self._private.get(anchors)
+        if context is None:
+            context = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=b"".join(anchors))
+            for apply in self._for_private.values():
+                apply(context)
+            if len(self._private) >= _MEMORY_LIMIT:
+                self._private.clear()
+            self._private[anchors] = context
+        return context
+
+    def unverified(self, pinned: ssl.SSLContext) -> ssl.SSLContext:
+        """Return the context that verifies nothing, with the settings of the pinned one."""
+        for descriptor in _COPIED_BY_CONNECTIONS:
+            descriptor.__set__(self._unverified, descriptor.__get__(pinned))
+        return self._unverified
+
+    def is_unverified(self, context: object) -> bool:
+        """Tell whether a connection was made by the context that verifies nothing."""
+        return context is self._unverified
+
+    def set_for_unverified(self, name: str, *arguments: Any) -> None:
+        """Repeat a setting that connections copy when they are made."""
+        getattr(self._unverified, name)(*arguments)
+
+    def set_for_private(self, name: str, apply: Callable[[ssl.SSLContext], object]) -> None:
+        """Repeat a setting that is looked up in the context which a connection has."""
+        self._for_private[name] = apply
+        for context in list(self._private.values()):
+            apply(context)
