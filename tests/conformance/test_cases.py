@@ -29,6 +29,7 @@ from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, OnExpiry, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.policy_document import policy_from_document
 from holdfast.pins.verdict import Outcome, Verdict
+from tests.conformance.scenarios import SCENARIOS
 
 _FOLDER = Path(
     os.environ.get("HOLDFAST_CONFORMANCE", Path(__file__).parents[3] / "shared" / "conformance")
@@ -649,15 +650,15 @@ KINDS_NOT_RUN = {
     "report-ratelimit": "about sending reports; none are sent",
     "signed-bundle": "about signed updates; nothing here is updated",
 }
-BUILDING = "about how a path is built, which is the verifier's work before a pin is looked at"
+LIVE = "asked live, of a server; the scenario is "
 CONNECTING = "about a connection and what it is reused for, not about a decision"
 REPORTING = "about sending reports; none are sent"
 OVERRIDES = "there is no override for debugging, and no bypass for locally added anchors"
 EXCLUSION = "a policy has no exclusions: a set covers what its patterns say"
 NOT_RUN: dict[str, dict[str, str]] = {
     "chain": {
-        "unrelatedPinnedIntermediateCertificateInChain": BUILDING,
-        "signersMustHaveCaBitSet": BUILDING,
+        "unrelatedPinnedIntermediateCertificateInChain": f"{LIVE}namesake of the pinned CA, both sent",
+        "signersMustHaveCaBitSet": f"{LIVE}leaf as a CA, CA pin",
     },
     "policy-config": {
         "testDisablePinningForSubdomainWithoutParentAndNoPublicKey": EXCLUSION,
@@ -693,7 +694,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "rule/format: report over TLS to a pinned host": REPORTING,
     },
     "cve": {
-        "regression: append pinned cert": "a presented chain is another type than a verified one",
+        "regression: append pinned cert": f"{LIVE}padded_with_pinned_leaf, rogue, leaf pin",
         "regression: SPDY/HTTP2 connection": CONNECTING,
         "regression: HTTP/3 with wrong pin": "no HTTP/3 client is pinned",
         "regression: certificate whose DER parses differently": "tests/certificates/test_der.py",
@@ -703,10 +704,10 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "regression: reuse connection opened with another pin string": CONNECTING,
         "regression: verification disabled": CONNECTING,
         "regression: --proxy-pinnedpubkey": "about another tool's option",
-        "regression: served chain used": BUILDING,
-        "regression: SPKI pinning matched presented chain": BUILDING,
+        "regression: served chain used": f"{LIVE}forged_leaf_naming_pinned_ca, rogue, CA pin",
+        "regression: SPKI pinning matched presented chain": f"{LIVE}padded_with_pinned_ca, rogue, CA pin",
         "regression: VerifyPeerCertificate not called": CONNECTING,
-        "regression: verifier picks a shorter path": BUILDING,
+        "regression: verifier picks a shorter path": f"{LIVE}intermediate trusted like its root, root pin",
         "regression: report URI on the pinned host": REPORTING,
     },
 }
@@ -763,3 +764,12 @@ def test_every_answer_and_reason_belongs_to_a_case() -> None:
     assert set() == answers - names
     assert [] == unused
     assert set() == KINDS_NOT_RUN.keys() - {case.kind for case in CASES}
+
+
+def test_what_is_asked_live_is_a_scenario() -> None:
+    """Each case that a live test answers names a scenario that there is."""
+    reasons = [reason for table in NOT_RUN.values() for reason in table.values()]
+    named = {reason.removeprefix(LIVE) for reason in reasons if reason.startswith(LIVE)}
+
+    assert named
+    assert set() == named - SCENARIOS.keys()
