@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.lab.attack import Stage
 from holdfast.lab.issuance import pem
+from holdfast.lab.stage import Stage
 from tests.conformance.pinned_client import (
     Answer,
     Decision,

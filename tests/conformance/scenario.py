@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from holdfast.lab.attack import Stage
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, PinSet

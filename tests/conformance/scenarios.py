@@ -9,17 +9,29 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from holdfast.lab.attack import LOOPBACK, Attack, Stage, attacks
-from holdfast.lab.authorities import Authority, Identity, KeyKind, PrivateKey, new_key, self_signed
+from holdfast.lab.attack import Attack, attacks
+from holdfast.lab.authorities import (
+    Authority,
+    Identity,
+    KeyKind,
+    PrivateKey,
+    new_key,
+    self_signed,
+    spki_pin,
+)
 from holdfast.lab.issuance import Signer, Validity, leaf_certificate
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import LOOPBACK, Stage
 from tests.conformance.scenario import Pinned, Scenario, no_pins
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 # Attacks that no single TLS handshake decides. Those that begin without TLS are left out as well.
-ATTACKS_NOT_ASKED = {"slow_loris": "the client's time limit decides, which is no judge's"}
+ATTACKS_NOT_ASKED = {
+    "slow_loris": "the client's time limit decides, which is no judge's",
+    **{one.id: "it takes more than one connection" for one in attacks() if one.follows},
+}
 # What succeeds where the CA is pinned, and has to: a pinned CA may certify any key.
 _PASSES_A_PINNED_CA = {"misissued_by_own_ca"}
 
@@ -36,7 +48,7 @@ def _key(name: str, kind: KeyKind) -> PrivateKey:
 
 
 def _pin(name: str, kind: KeyKind) -> str:
-    return Identity(_key(name, kind), ()).spki_pin
+    return spki_pin(_key(name, kind))
 
 
 def _leaf_pin(stage: Stage) -> Sequence[str]:

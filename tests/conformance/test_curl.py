@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from holdfast.certificates.key_file import spki_from_key_file
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.errors import PinViolationError
-from holdfast.lab.attack import Stage, attacks
+from holdfast.lab.attack import attacks
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 from holdfast.pins.pin import Pin, PinAlgorithm
 from tests.conformance.pinned_client import (
     Answer,

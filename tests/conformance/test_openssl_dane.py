@@ -21,8 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.lab.attack import Stage, attacks
+from holdfast.lab.attack import attacks
 from holdfast.lab.server import LabServer
+from holdfast.lab.stage import Stage
 from holdfast.pins.pin import Pin, PinAlgorithm
 from tests.conformance.pinned_client import REQUEST, Answer, Decision, Difference, Hear, Judge
 from tests.conformance.scenario import Scenario
