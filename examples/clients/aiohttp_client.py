@@ -9,7 +9,7 @@ import aiohttp
 import holdfast
 
 context = holdfast.PinningContext(
-    holdfast.load_policy(os.environ["HOLDFAST_LAB_POLICY"]),
+    holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2),
     public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"],
 )
 

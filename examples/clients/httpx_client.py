@@ -8,8 +8,8 @@ import httpx
 import holdfast
 
 context = holdfast.PinningContext(
-    holdfast.load_policy(os.environ["HOLDFAST_LAB_POLICY"]),
+    holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2),
     public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"],
 )
-with httpx.Client(verify=context, timeout=5) as client:
+with httpx.Client(verify=context, timeout=5, follow_redirects=True) as client:
     print(client.get(sys.argv[1]).text)

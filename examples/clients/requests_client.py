@@ -8,7 +8,7 @@ import requests
 import holdfast
 from holdfast.enforcement.clients.requests import PinningAdapter
 
-policy = holdfast.load_policy(os.environ["HOLDFAST_LAB_POLICY"])
+policy = holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2)
 adapter = PinningAdapter(policy, public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"])
 with requests.Session() as session:
     session.mount("https://", adapter)

@@ -7,7 +7,7 @@ from urllib.request import urlopen
 import holdfast
 
 context = holdfast.PinningContext(
-    holdfast.load_policy(os.environ["HOLDFAST_LAB_POLICY"]),
+    holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2),
     public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"],
 )
 with urlopen(sys.argv[1], context=context, timeout=5) as response:
