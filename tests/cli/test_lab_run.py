@@ -36,6 +36,18 @@ def test_pinned_clients_catch_everything(name: str, run: Run) -> None:
     assert len(attacks()) == summary["caught"] + summary["not-applicable"]
 
 
+@pytest.mark.parametrize("version", ["12", "13"])
+def test_a_client_certificate_is_kept_back(version: str, run: Run) -> None:
+    """A blocking client with a certificate ends the connection before it would leave."""
+    attack = f"client_certificate_asked_tls{version}"
+    words = [*_driver("stdlib"), "{client_certificate}"]
+    done = run("lab", "run", "--only", f"{attack},rogue_ca", "--json", *words)
+    moments = {one["moment"] for one in json.loads(done.stdout)["results"]}
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert {"before the client's certificate"} == moments
+
+
 @pytest.mark.parametrize("name", PINNED)
 def test_pinned_clients_catch_it(name: str, run: Run) -> None:
     """Each library pinned by Holdfast accepts the honest server and refuses the attacker."""
