@@ -68,3 +68,19 @@ def test_urls(bench: Bench) -> None:
     """The URL has the attack's scheme and host."""
     assert bench.url(ATTACKS["smtp_starttls"]).startswith("smtp://localhost:")
     assert bench.url(ATTACKS["ip_literal"]).startswith("https://127.0.0.1:")
+
+
+def test_an_attack_over_several_connections(bench: Bench, tmp_path: Path) -> None:
+    """A device is sent on through the bench's own port, and what it sent before is no loot."""
+    attack = ATTACKS["resumed_for_another_host_tls13"]
+
+    assert bench.control(attack, lambda: _device(bench, attack, tmp_path)) is None
+    result = bench.attack(attack, lambda: _device(bench, attack, tmp_path))
+    assert result.outcome is Outcome.MISSED
+
+
+def test_a_device_that_is_told_nonsense(bench: Bench, tmp_path: Path) -> None:
+    """During an attack on what the device is told, its policy is that of the attack."""
+    bench.attack(ATTACKS["empty_pin"], lambda: None)
+
+    assert "leaf = []" in (tmp_path / "pins.toml").read_text()

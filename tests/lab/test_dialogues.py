@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.lab.authorities import Authority
 from holdfast.lab.dialogues import lead_on
+from holdfast.lab.relay import Relay
 from holdfast.lab.server import LabServer
 
 
@@ -167,3 +168,18 @@ def test_who_is_led_on_has_to_connect_anew() -> None:
             answer += data
 
     assert b"connection: close" in answer
+
+
+def test_a_client_behind_a_relay_is_led_back_to_it() -> None:
+    """The port of the location is the one that the client asked for, not the server's own."""
+    with (
+        LabServer(None, dialogue=lead_on("elsewhere")) as server,
+        Relay() as relay,
+    ):
+        relay.target = server.address, server.port
+        client = http.client.HTTPConnection(relay.address, relay.port, timeout=5)
+        client.request("GET", "/")
+        response = client.getresponse()
+        client.close()
+
+    assert f"https://elsewhere:{relay.port}/1" == response.getheader("location")

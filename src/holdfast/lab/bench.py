@@ -67,15 +67,20 @@ class Bench:
 
     def attack(self, attack: Attack, wait: Callable[[], object]) -> Result:
         """Serve the attacker for as long as `wait` takes, and judge who came."""
-        seen = self._serve(attack, attack.rogue, wait)
+        told = attack.misconfigure(self._stage) if attack.misconfigure else {}
+        seen = self._serve(attack, attack.rogue, wait, told.get("policy"))
         if not seen.connections:
             return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=_NOBODY_CAME)
         return judge(attack, seen)
 
     def _serve(
-        self, attack: Attack, make: Callable[[Stage], LabServer], wait: Callable[[], object]
+        self,
+        attack: Attack,
+        make: Callable[[Stage], LabServer],
+        wait: Callable[[], object],
+        policy: str | None = None,
     ) -> Run:
-        self._publish(attack.policy_toml(self._stage))
+        self._publish(policy or attack.policy_toml(self._stage))
         with make(replace(self._stage, publish=self._publish)) as server:
             self._relay.target = LOOPBACK, server.port
             try:

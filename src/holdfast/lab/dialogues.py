@@ -25,7 +25,7 @@ def http_dialogue(body: bytes, redirects: Mapping[str, str]) -> Dialogue:
         redirects: From a path, as requested, to the location to send the client to.
     """
 
-    async def locate(_stream: ServerStream, path: str) -> str | None:
+    async def locate(_stream: ServerStream, path: str, _port: int) -> str | None:
         return redirects.get(path)
 
     return _http(body, locate, hangs_up=False)
@@ -39,14 +39,14 @@ def lead_on(
     What it sends until then is no loot: each connection but the last is marked as a prelude.
 
     Args:
-        host: Where it is sent to at last, on the same port.
+        host: Where it is sent to at last, on the port that it asked for.
         stops: What to do before it is sent on, one for each redirect; those before the last lead
             back to the host that the client has come to.
         pause: Seconds to wait at each stop, after that was done.
     """
     paths = ["/", *(f"/{number}" for number in range(1, len(stops) + 1))]
 
-    async def locate(stream: ServerStream, path: str) -> str | None:
+    async def locate(stream: ServerStream, path: str, port: int) -> str | None:
         if path not in paths[:-1]:
             return None
         stream.record.update(prelude=True)
@@ -55,14 +55,14 @@ def lead_on(
         await asyncio.sleep(pause)
         following = paths[stop + 1]
         is_last = following == paths[-1]
-        return f"https://{host}:{stream.port}{following}" if is_last else following
+        return f"https://{host}:{port}{following}" if is_last else following
 
     return _http(b"hello from the lab\n", locate, hangs_up=True)
 
 
 def _http(
     body: bytes,
-    locate: Callable[[ServerStream, str], Awaitable[str | None]],
+    locate: Callable[[ServerStream, str, int], Awaitable[str | None]],
     *,
     hangs_up: bool,
 ) -> Dialogue:
@@ -78,7 +78,7 @@ def _http(
                 await stream.write(_http_head("411 Length Required", 0, ["connection: close"]))
                 return
             await _skip(stream, int(headers.get("content-length", "0")))
-            location = await locate(stream, path)
+            location = await locate(stream, path, _port_asked_for(headers, stream))
             last = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
             last = last or (hangs_up and location is not None)
             fields = ["connection: close"] if last else []
@@ -115,6 +115,12 @@ async def smtp_dialogue(stream: ServerStream) -> None:
                 return
             case _:
                 await stream.write(b"502 not here\r\n")
+
+
+def _port_asked_for(headers: Mapping[str, str], stream: ServerStream) -> int:
+    """Return the port in the client's URL; a relay may stand between that and the server's own."""
+    port = headers.get("host", "").rpartition(":")[2]
+    return int(port) if port.isdecimal() else stream.port
 
 
 def _http_head(status: str, length: int, fields: list[str]) -> bytes:
