@@ -166,6 +166,21 @@ def test_a_policy_may_have_no_sets(document: dict[str, Any]) -> None:
     assert () == load(document).pin_sets
 
 
+def test_a_set_for_clients_alone_keeps_its_pins() -> None:
+    """A set may name clients and no hosts; it is read like any other."""
+    document = with_set(hosts=None, clients=["spiffe://example.com/api"])
+    expected = PinSet(
+        name="payments",
+        hosts=(),
+        mode=Mode.ENFORCE,
+        leaf=(LEAF,),
+        backup=(BACKUP,),
+        clients=("spiffe://example.com/api",),
+    )
+
+    assert (expected,) == load(document).pin_sets
+
+
 TEN_MISTAKES = f"""
 [holdfast]
 format = 2

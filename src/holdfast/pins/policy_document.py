@@ -182,7 +182,9 @@ def _pin_set(
         read = readers.get(key)
         if read is not None:
             fields[key] = read(entry, key, found)
-    if len(fields) == len(table) and "mode" in fields and "hosts" in fields and not found:
+    if len(fields) == len(table) and "mode" in fields and not found:
+        # A set for clients needs no hosts.
+        fields.setdefault("hosts", ())
         try:
             return PinSet(name=name, **fields)
         except PolicyError as error:
