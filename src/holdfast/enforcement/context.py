@@ -27,6 +27,7 @@ from holdfast.enforcement.client_certificate import HAS_MESSAGE_CALLBACK, Certif
 from holdfast.enforcement.gate import Gate
 from holdfast.enforcement.genuine_context import CContext, GenuineContext, direct
 from holdfast.enforcement.handshake import HandshakeJudge
+from holdfast.enforcement.live_connections import LiveConnections
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.pinned_connections import (
     PinnedSSLObject,
@@ -132,6 +133,7 @@ class PinningContext(GenuineContext):
             source, LogSink() if sink is None else sink, named_anchors=anchors
         )
         self.paths = PathReader()
+        self.live = LiveConnections(source)
         self._trusts = TrustContexts()
         self.certificate_holder: CertificateHolder | None = None
         self._shows_certificate_early = False

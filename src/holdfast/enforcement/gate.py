@@ -23,6 +23,7 @@ import contextlib
 import functools
 import socket
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple, NoReturn, cast
@@ -105,6 +106,7 @@ class Gate:
     _holdfast_trust: Trust
     _holdfast_trusting: ssl.SSLContext  # whose anchors the path is verified with
     _holdfast_outgoing: ssl.MemoryBIO | None = None
+    _holdfast_decide: Callable[[], Verdict]  # on what this connection showed, under any policy
     _holdfast_violation: Violation | None = None
     _holdfast_refused_early: _Refusal | None = None
 
@@ -224,6 +226,30 @@ class Gate:
             self._holdfast_refused_early = _Refusal(verdict, cause, self._port())
             self._end_for_good(verdict)
 
+    def _holdfast_judge_again(self) -> bool:
+        """Judge an accepted connection by the policy of now, and end it if that refuses it.
+
+        Called by another thread, which must not touch OpenSSL's object.
+
+        Returns:
+            Whether there is still something to be watched.
+        """
+        if self._holdfast_state is not State.ACCEPTED or self._is_closed():
+            return False
+        verdict = self._holdfast_decide()
+        if verdict.allowed:
+            return True
+        port = self._port()
+        self.__class__ = unjudged_class(type(self))
+        self._end_for_good(verdict, drop=False)
+        judge = self._holdfast_judge
+        self._holdfast_violation = judge.violation(verdict, (), port)
+        judge.report(self._holdfast_violation)
+        return False
+
+    def _is_closed(self) -> bool:
+        return isinstance(self, socket.socket) and self.fileno() == -1
+
     def _tell_early_refusal(self) -> None:
         if self._holdfast_refused_early is not None:
             self._refuse(*self._holdfast_refused_early)
@@ -237,7 +263,9 @@ class Gate:
 
     def _check(self, *, final: bool) -> None:
         """Judge the path. In mid-handshake (`final=False`) no path means: not verified yet."""
+        live, policy = self._holdfast_context.live, None
         try:
+            policy = live.policy_before() if final else None
             verdict = self._verdict(final=final)
         except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
             self._refuse(self._failed_check(error), error)
@@ -255,6 +283,7 @@ class Gate:
             self._give_own_context_back()
             self._holdfast_state = State.ACCEPTED
             self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
+            live.add(self, policy)
 
     def _verdict(self, *, final: bool) -> Verdict | None:
         judge, host, sslobj = self._holdfast_judge, self._holdfast_host, self.__dict__["_sslobj"]
@@ -264,13 +293,16 @@ class Gate:
         ):
             raise PinnedContextError("the context of the connection was replaced")
         if final and sslobj.session_reused:
-            return judge.decide_resumed(host, sslobj.getpeercert(True), trust)  # noqa: FBT003
+            leaf = sslobj.getpeercert(True)  # noqa: FBT003
+            self._holdfast_decide = functools.partial(judge.decide_resumed, host, leaf, trust)
+            return self._holdfast_decide()
         path = self._holdfast_paths.read(self, host)  # type: ignore[arg-type]
         if not path and not final:
             return None
         if trust is Trust.PINS_ONLY:
             path = path[:1]  # what stands behind the leaf was put there by name
-        verdict = judge.decide(host, path, trust)
+        self._holdfast_decide = functools.partial(judge.decide, host, path, trust)
+        verdict = self._holdfast_decide()
         if final and verdict.allowed:
             judge.remember(host, path, trust)
         return verdict
@@ -310,7 +342,8 @@ class Gate:
         judge.report(self._holdfast_violation)
         self._raise_refusal(cause)
 
-    def _end_for_good(self, verdict: Verdict) -> None:
+    def _end_for_good(self, verdict: Verdict, *, drop: bool = True) -> None:
+        """Refuse from here on; `drop` throws away what waits in an outgoing BIO."""
         self._holdfast_violation = Violation(
             verdict=verdict, observed=Observed.UNKNOWN, time=datetime.now(UTC)
         )
@@ -318,7 +351,7 @@ class Gate:
         if isinstance(self, socket.socket):
             with contextlib.suppress(OSError):  # the peer was quicker
                 socket.socket.shutdown(self, socket.SHUT_RDWR)
-        elif self._holdfast_outgoing is not None:
+        elif drop and self._holdfast_outgoing is not None:
             self._holdfast_outgoing.read()
 
     def _raise_refusal(self, cause: BaseException | None = None) -> NoReturn:

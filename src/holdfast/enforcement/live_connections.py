@@ -1,0 +1,141 @@
+"""Accepted connections, so that a policy which changes can end those that it would refuse now.
+
+1. Weak: a connection that nobody else holds is gone from here too.
+2. Only sources that can change are watched. A `Policy` cannot, and costs nothing.
+3. One thread for the whole process asks the sources, while there are such connections, and ends
+   when there are none. Nothing on the data path knows of it.
+4. A policy is noted *before* the decision that it may have led to: a change in between shows as one
+   that has still to be judged.
+5. OpenSSL's objects are not touched from here, since another thread may be within OpenSSL: TCP is
+   shut down, and the connection refuses what is asked of it next.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from holdfast.pins.policy import Policy
+
+if TYPE_CHECKING:
+    from holdfast.pins.interfaces import PolicySource
+
+__all__ = ["LiveConnections"]
+
+_INTERVAL = 0.05  # seconds between two looks at the sources; an end may take twice that
+
+_log = logging.getLogger("holdfast.enforcement")
+
+
+class LiveConnections:
+    """The accepted connections of one context."""
+
+    def __init__(self, source: PolicySource) -> None:
+        """Watch nothing yet."""
+        self._source = source
+        self._can_change = not isinstance(source, Policy)
+        self._connections: dict[int, tuple[weakref.ref[Any], Policy]] = {}
+
+    def policy_before(self) -> Policy | None:
+        """Return the policy to be noted before a decision; None if it cannot change."""
+        return self._current() if self._can_change else None
+
+    def add(self, connection: Any, policy: Policy | None) -> None:
+        """Keep an accepted connection in view.
+
+        Args:
+            connection: It is asked to `_holdfast_judge_again`.
+            policy: What `policy_before` returned.
+        """
+        if policy is None:
+            return
+        key = id(connection)
+
+        def forget(_: object) -> None:
+            self._connections.pop(key, None)
+
+        self._connections[key] = weakref.ref(connection, forget), policy
+        _WATCH.see_to(self)
+
+    def __bool__(self) -> bool:
+        """Tell whether there is a connection to be watched."""
+        return bool(self._connections)
+
+    def look(self) -> None:
+        """Have the connections judged again that were accepted under another policy."""
+        current = self._current()
+        for key, (reference, policy) in list(self._connections.items()):
+            connection = reference()
+            if connection is None or current is None or policy is current:
+                continue
+            try:
+                lives_on = connection._holdfast_judge_again()  # noqa: SLF001  part of the gate
+            except Exception:  # noqa: BLE001  it stays, and is looked at again
+                _log.exception("a live connection could not be judged again")
+                continue
+            if lives_on:
+                self._connections[key] = reference, current
+            else:
+                self._connections.pop(key, None)
+
+    def _current(self) -> Policy | None:
+        try:
+            return self._source.current()
+        except Exception:  # noqa: BLE001  a source that fails refuses new connections, not these
+            return None
+
+
+class _Watch:
+    """The thread that looks, while there is something to look at."""
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()
+        self._watched: weakref.WeakSet[LiveConnections] = weakref.WeakSet()
+        self._thread: threading.Thread | None = None
+
+    def see_to(self, live: LiveConnections) -> None:
+        """Watch what has a connection now."""
+        with self._starting:
+            self._watched.add(live)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="holdfast-live-connections", daemon=True
+                )
+                self._thread.start()
+
+    def inherited(self) -> list[LiveConnections]:
+        """Return what a forked child has to watch by itself."""
+        return [live for live in self._watched if live]
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(_INTERVAL)
+            for live in list(self._watched):
+                live.look()
+            # Under the lock: whoever adds a connection meanwhile finds the thread, or starts one.
+            with self._starting:
+                for live in list(self._watched):
+                    if not live:
+                        self._watched.discard(live)
+                if not self._watched:
+                    self._thread = None
+                    return
+
+
+_WATCH = _Watch()
+
+
+def _start_anew() -> None:
+    """Begin in a forked child, where the thread does not exist."""
+    global _WATCH
+    inherited, _WATCH = _WATCH.inherited(), _Watch()
+    for live in inherited:
+        _WATCH.see_to(live)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
