@@ -64,7 +64,7 @@ lock: $(VENV)/.ready-dev ## compile requirements/*.txt; UPGRADE=--upgrade takes 
 		-o requirements/demo.txt
 
 clean: ## remove what these targets made
-	rm -rf .venv .venv-3.* .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	rm -rf fuzz/__pycache__ .venv .venv-3.* .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 		.pytest_cache .ruff_cache build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

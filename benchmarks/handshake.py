@@ -1,5 +1,7 @@
 """What pinning costs a TLS 1.3 handshake, beside no pinning and urllib3's `assert_fingerprint`.
 
+Measured for each kind of trust, for a policy that can change, and with a client's certificate.
+
 The server runs in a process of its own. Each round does one handshake of each kind in turn, so that
 the machine's moods meet all of them; the figures are medians. `wall` holds both ends, `cpu` is the
 client alone. The last columns are ratios to the plain handshake of the same round.
@@ -8,6 +10,7 @@ client alone. The last columns are ratios to the plain handshake of the same rou
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import socket
 import ssl
@@ -16,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from urllib3.util.ssl_ import assert_fingerprint
 
@@ -24,6 +27,7 @@ from holdfast import Mode, Pin, PinningContext, PinSet, Policy, Unlisted
 from holdfast.lab.authorities import Authority
 from holdfast.lab.issuance import KeyKind
 from holdfast.pins.host_pattern import HostPattern
+from holdfast.pins.pin_set import Trust
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -32,14 +36,29 @@ _HOST = "localhost"
 _WARM_UP = 20
 
 
-def serve(port_to: Connection, kind: KeyKind) -> None:
+class Served(NamedTuple):
+    """What a client has to know of the server; `client` is a key and certificate for it, or ""."""
+
+    port: int
+    anchors: str
+    leaf: bytes
+    pin: str
+    client: str
+
+
+def serve(served_to: Connection, kind: KeyKind, *, mutual: bool) -> None:
     """Serve handshakes one after another until the process is ended."""
     root = Authority.new("Benchmark Root", kind=kind)
     identity = root.intermediate("Benchmark Intermediate").issue(_HOST, kind=kind)
-    context = identity.server_context(minimum_version=ssl.TLSVersion.TLSv1_3)
+    client = root.issue("client.example", kind=kind, usage="client")
+    context = identity.server_context(
+        minimum_version=ssl.TLSVersion.TLSv1_3, client_anchors=[root] if mutual else []
+    )
     context.num_tickets = 0
     with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
-        port_to.send((listener.getsockname()[1], root.pem, identity.der, identity.spki_pin))
+        port = listener.getsockname()[1]
+        pem = client.key_pem + client.chain_pem if mutual else ""
+        served_to.send(Served(port, root.pem, identity.der, identity.spki_pin, pem))
         while True:
             connection, _ = listener.accept()
             with connection, context.wrap_socket(connection, server_side=True) as tls:
@@ -59,17 +78,33 @@ def handshake(
 
 
 def contenders(
-    anchors: str, leaf: bytes, pin: str
+    served: Served,
 ) -> dict[str, tuple[ssl.SSLContext, Callable[[ssl.SSLSocket], None]]]:
     """Return each kind of client: its context, and what it does after the handshake."""
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    plain.load_verify_locations(cadata=anchors)
+    plain.load_verify_locations(cadata=served.anchors)
+    public = _policy(served.pin)
+    private = _policy(
+        served.pin, trust=Trust.PRIVATE, anchors=(ssl.PEM_cert_to_DER_cert(served.anchors),)
+    )
+    sources = {
+        "holdfast": public,
+        "holdfast, a policy that can change": _CanChange(public),
+        "holdfast, private trust": private,
+        "holdfast, pins-only trust": _policy(served.pin, trust=Trust.PINS_ONLY),
+    }
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "anchors.pem")
-        file.write_text(anchors, encoding="ascii")
-        pinned = PinningContext(_policy(pin), public_anchors=file)
-    plain.verify_flags = pinned.verify_flags
-    wanted = Pin.of_certificate(leaf).digest.hex()
+        file, client = Path(folder, "anchors.pem"), Path(folder, "client.pem")
+        file.write_text(served.anchors, encoding="ascii")
+        client.write_text(served.client, encoding="ascii")
+        pinned = {
+            name: PinningContext(source, public_anchors=file) for name, source in sources.items()
+        }
+        for context in (plain, *pinned.values()):
+            if served.client:
+                context.load_cert_chain(client)
+    plain.verify_flags = pinned["holdfast"].verify_flags
+    wanted = Pin.of_certificate(served.leaf).digest.hex()
 
     def check(tls: ssl.SSLSocket) -> None:
         assert_fingerprint(tls.getpeercert(binary_form=True), wanted)
@@ -80,43 +115,56 @@ def contenders(
     return {
         "plain": (plain, nothing),
         "plain again": (plain, nothing),
-        "holdfast": (pinned, nothing),
+        **{name: (context, nothing) for name, context in pinned.items()},
         "urllib3 assert_fingerprint": (plain, check),
     }
 
 
-def _policy(pin: str) -> Policy:
+class _CanChange:
+    """A source that does not change, and could."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def current(self) -> Policy:
+        """Return the policy."""
+        return self._policy
+
+
+def _policy(pin: str, **fields: Any) -> Policy:  # noqa: ANN401
     pin_set = PinSet(
         name="benchmark",
         hosts=(HostPattern.parse(_HOST),),
         mode=Mode.ENFORCE,
         leaf=(Pin.parse(pin),),
         backup=(Pin.of_spki(b"a backup key"),),
+        **fields,
     )
     return Policy(unlisted=Unlisted.REFUSE, pin_sets=(pin_set,))
 
 
-def measure(kind: KeyKind, rounds: int) -> None:
+def measure(kind: KeyKind, rounds: int, *, mutual: bool) -> None:
     """Measure one kind of key and print its table."""
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(
-        target=serve, args=(theirs, kind), daemon=True
+        target=serve, args=(theirs, kind), kwargs={"mutual": mutual}, daemon=True
     )
     server.start()
     try:
-        port, anchors, leaf, pin = ours.recv()
-        clients = contenders(anchors, leaf, pin)
+        served = ours.recv()
+        clients = contenders(served)
         seen: dict[str, list[tuple[float, float]]] = {name: [] for name in clients}
         for turn in range(rounds + _WARM_UP):
             for name, (context, after) in clients.items():
-                figures = handshake(port, context, after)
+                figures = handshake(served.port, context, after)
                 if turn >= _WARM_UP:
                     seen[name].append(figures)
     finally:
         server.terminate()
         server.join()
-    print(f"TLS 1.3, {kind} chain of 3, {rounds} rounds")
-    print(f"  {'client':28}{'wall us':>10}{'cpu us':>10}{'wall':>8}{'cpu':>8}")
+    ends = "both ends" if mutual else "the server"
+    print(f"TLS 1.3, {kind} chain of 3, {rounds} rounds, a certificate of {ends}")
+    print(f"  {'client':36}{'wall us':>10}{'cpu us':>10}{'wall':>8}{'cpu':>8}")
     for name, figures in seen.items():
         wall, cpu = (statistics.median(column) * 1e6 for column in zip(*figures, strict=True))
         ratios = [
@@ -125,7 +173,7 @@ def measure(kind: KeyKind, rounds: int) -> None:
             )
             for i in (0, 1)
         ]
-        print(f"  {name:28}{wall:10.0f}{cpu:10.0f}{ratios[0]:8.3f}{ratios[1]:8.3f}")
+        print(f"  {name:36}{wall:10.0f}{cpu:10.0f}{ratios[0]:8.3f}{ratios[1]:8.3f}")
 
 
 def main() -> None:
@@ -133,8 +181,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a look")
     rounds = 100 if parser.parse_args().quick else 600
-    for kind in ("ec", "rsa"):
-        measure(kind, rounds)
+    kinds: tuple[KeyKind, ...] = ("ec", "rsa")
+    for mutual, kind in itertools.product((False, True), kinds):
+        measure(kind, rounds, mutual=mutual)
 
 
 if __name__ == "__main__":

@@ -295,9 +295,11 @@ def test_what_nobody_holds_is_forgotten(
     pinned: Pinned,
     connect: Connect,
     still_open: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Connections that are gone leave nothing behind, and the thread ends with the last one."""
     server, context = start(identity), pinned(source)
+    monkeypatch.setattr(live_connections, "_LINGER", 0)
     for _ in range(50):
         connect(server, context).close()
     still_open.pop_all()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LiveConnections"]
 
 _INTERVAL = 0.05  # seconds between two looks at the sources; an end may take twice that
+_LINGER = 5.0  # seconds that the thread waits for another connection: to start one costs more
 
 _log = logging.getLogger("holdfast.enforcement")
 
@@ -106,24 +107,25 @@ class _Watch:
                 )
                 self._thread.start()
 
-    def inherited(self) -> list[LiveConnections]:
-        """Return what a forked child has to watch by itself."""
+    def with_connections(self) -> list[LiveConnections]:
+        """Return what has connections. Only while nobody else can add to it."""
         return [live for live in self._watched if live]
 
     def _run(self) -> None:
         pause = threading.Event()
+        idle = 0.0
         while True:
             pause.wait(_INTERVAL)
-            for live in list(self._watched):
-                live.look()
-            # Under the lock: whoever adds a connection meanwhile finds the thread, or starts one.
             with self._starting:
-                for live in list(self._watched):
-                    if not live:
-                        self._watched.discard(live)
-                if not self._watched:
+                watched = self.with_connections()
+                idle = 0.0 if watched else idle + _INTERVAL
+                # Under the lock: whoever adds a connection now finds no thread, and starts one.
+                if idle > _LINGER:
+                    self._watched.clear()
                     self._thread = None
                     return
+            for live in watched:
+                live.look()
 
 
 _WATCH = _Watch()
@@ -132,8 +134,8 @@ _WATCH = _Watch()
 def _start_anew() -> None:
     """Begin in a forked child, where the thread does not exist."""
     global _WATCH
-    inherited, _WATCH = _WATCH.inherited(), _Watch()
-    for live in inherited:
+    parents, _WATCH = _WATCH.with_connections(), _Watch()
+    for live in parents:
         _WATCH.see_to(live)
 
 
