@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from holdfast.enforcement.gate import HARMLESS, Gate
+from holdfast.enforcement.gate import Gate
 from holdfast.enforcement.pinned_connections import PinnedSSLObject, PinnedSSLSocket
+from holdfast.enforcement.sealed_object import HARMLESS
 
 PAIRS = [(ssl.SSLSocket, PinnedSSLSocket), (ssl.SSLObject, PinnedSSLObject)]
 each_pair = pytest.mark.parametrize(("stock", "gated"), PAIRS)

@@ -30,22 +30,13 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 from holdfast.enforcement.errors import PinViolationError
 from holdfast.enforcement.handshake import HandshakeJudge
+from holdfast.enforcement.sealed_object import SealedObject
 from holdfast.enforcement.verified_path import PathReader, presented_chain
 from holdfast.errors import PinnedContextError
 from holdfast.pins.pin_set import Trust
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 
 _TRY_AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
-# What an unjudged connection may be asked for: facts about the handshake, and the handshake itself.
-HARMLESS = frozenset(
-    {
-        *("cipher", "client_sigalg", "compression", "context", "do_handshake"),
-        *("get_channel_binding", "get_unverified_chain", "get_verified_chain", "getpeercert"),
-        *("group", "owner", "pending", "selected_alpn_protocol", "selected_npn_protocol"),
-        *("server_hostname", "server_sigalg", "server_side", "session", "session_reused"),
-        *("shared_ciphers", "uses_ktls_for_recv", "uses_ktls_for_send", "version"),
-    }
-)
 SOCKET_IO = (
     *("send", "sendall", "sendto", "sendfile"),
     *("recv", "recv_into", "recvfrom", "recvfrom_into"),
@@ -61,29 +52,6 @@ class State(Enum):
     UNWRAPPED = "unwrapped"  # back to plain text, because the application called unwrap()
     SHUT_DOWN = "shut down"  # accepted, then shutdown(): Python has dropped the TLS layer
     REFUSED = "refused"
-
-
-class _SealedObject:
-    """Stands in for OpenSSL's object until the verdict.
-
-    Methods that a Python to come may call there meet the gate too.
-    """
-
-    __slots__ = ("_object", "_open")
-
-    def __init__(self, sslobj: Any, open_gate: Any) -> None:
-        object.__setattr__(self, "_object", sslobj)
-        object.__setattr__(self, "_open", open_gate)
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in HARMLESS:
-            self._open()
-        return getattr(self._object, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name == "context":
-            raise PinnedContextError("the context of a pinned connection cannot be replaced")
-        setattr(self._object, name, value)
 
 
 class _Refusal(NamedTuple):
@@ -113,7 +81,7 @@ class Gate:
     @property
     def _sslobj(self) -> Any:
         sslobj = self.__dict__.get("_sslobj")
-        return None if sslobj is None else _SealedObject(sslobj, self._open_gate)
+        return None if sslobj is None else SealedObject(sslobj, self._open_gate)
 
     @_sslobj.setter
     def _sslobj(self, sslobj: Any) -> None:
