@@ -7,18 +7,20 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from holdfast.enforcement.context import PinningContext
-from holdfast.lab.authorities import Authority, Identity, new_key, spki_pin
+from holdfast.lab.authorities import Authority, Identity, new_key, self_signed, spki_pin
+from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.interfaces import PolicySource, ViolationSink
 from holdfast.pins.pin import Pin
-from holdfast.pins.pin_set import Mode, PinSet
+from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Violation
 
@@ -26,6 +28,8 @@ Result = TypeVar("Result")
 Drive = Callable[..., Any]
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+DEVICE = "device.internal"
+MESH = "mesh.internal"
 _NAMES = ("localhost", "other.example", "127.0.0.1", "::1", "xn--bcher-kva.example")
 
 
@@ -112,6 +116,71 @@ def policy_for(identity: Identity, spare_pin: Pin) -> Callable[..., Policy]:
 def policy(policy_for: Callable[..., Policy]) -> Policy:
     """Pins the server's key for localhost; other hosts are allowed."""
     return policy_for()
+
+
+@pytest.fixture(scope="session")
+def mesh() -> Authority:
+    """The private root, which no public store has."""
+    return Authority.new("Mesh root")
+
+
+@pytest.fixture(scope="session")
+def service(mesh: Authority) -> Identity:
+    """A service under the private root."""
+    return mesh.intermediate("Mesh CA").issue(MESH)
+
+
+@pytest.fixture(scope="session")
+def device() -> Identity:
+    """A device that vouches for itself."""
+    return self_signed(DEVICE)
+
+
+@pytest.fixture
+def public_set(policy: Policy) -> PinSet:
+    """The set of localhost, under public trust."""
+    return policy.pin_sets[0]
+
+
+@pytest.fixture
+def sets(
+    public_set: PinSet, mesh: Authority, device: Identity, spare_pin: Pin
+) -> tuple[PinSet, ...]:
+    """One set of each trust."""
+    return (
+        public_set,
+        PinSet(
+            name="mesh",
+            hosts=(HostPattern.parse(MESH),),
+            mode=Mode.ENFORCE,
+            trust=Trust.PRIVATE,
+            anchors=(der(mesh.certificate),),
+        ),
+        PinSet(
+            name="device",
+            hosts=(HostPattern.parse(DEVICE),),
+            mode=Mode.ENFORCE,
+            trust=Trust.PINS_ONLY,
+            leaf=(Pin.parse(device.spki_pin),),
+            backup=(spare_pin,),
+        ),
+    )
+
+
+@pytest.fixture
+def mixed(sets: tuple[PinSet, ...]) -> Policy:
+    """A policy with all three."""
+    return Policy(unlisted=Unlisted.REFUSE, pin_sets=sets)
+
+
+@pytest.fixture
+def device_policy(sets: tuple[PinSet, ...]) -> Callable[..., Policy]:
+    """Return a function that makes a policy with other fields for the device's set."""
+
+    def make(**fields: Any) -> Policy:  # noqa: ANN401
+        return Policy(unlisted=Unlisted.REFUSE, pin_sets=(replace(sets[2], **fields),))
+
+    return make
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ from holdfast.lab.authorities import Authority, Identity, self_signed
 from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.lab.server_flight import flight_without_key, read_client_random
-from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin
-from holdfast.pins.pin_set import Mode, PinSet, Trust
+from holdfast.pins.pin_set import PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Observed, Outcome, Violation
 
@@ -34,71 +33,6 @@ Exchange = Callable[..., tuple[bytes, ssl.SSLSession | None]]
 Pinned = Callable[..., PinningContext]
 Received = Callable[[LabServer], tuple[int, int]]
 Start = Callable[..., LabServer]
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Authority:
-    """The private root, which no public store has."""
-    return Authority.new("Mesh root")
-
-
-@pytest.fixture(scope="module")
-def service(mesh: Authority) -> Identity:
-    """A service under the private root."""
-    return mesh.intermediate("Mesh CA").issue(MESH)
-
-
-@pytest.fixture(scope="module")
-def device() -> Identity:
-    """A device that vouches for itself."""
-    return self_signed(DEVICE)
-
-
-@pytest.fixture
-def public_set(policy: Policy) -> PinSet:
-    """The set of localhost, under public trust."""
-    return policy.pin_sets[0]
-
-
-@pytest.fixture
-def sets(
-    public_set: PinSet, mesh: Authority, device: Identity, spare_pin: Pin
-) -> tuple[PinSet, ...]:
-    """One set of each trust."""
-    return (
-        public_set,
-        PinSet(
-            name="mesh",
-            hosts=(HostPattern.parse(MESH),),
-            mode=Mode.ENFORCE,
-            trust=Trust.PRIVATE,
-            anchors=(der(mesh.certificate),),
-        ),
-        PinSet(
-            name="device",
-            hosts=(HostPattern.parse(DEVICE),),
-            mode=Mode.ENFORCE,
-            trust=Trust.PINS_ONLY,
-            leaf=(Pin.parse(device.spki_pin),),
-            backup=(spare_pin,),
-        ),
-    )
-
-
-@pytest.fixture
-def mixed(sets: tuple[PinSet, ...]) -> Policy:
-    """A policy with all three."""
-    return Policy(unlisted=Unlisted.REFUSE, pin_sets=sets)
-
-
-@pytest.fixture
-def device_policy(sets: tuple[PinSet, ...]) -> Callable[..., Policy]:
-    """Return a function that makes a policy with other fields for the device's set."""
-
-    def make(**fields: Any) -> Policy:  # noqa: ANN401
-        return Policy(unlisted=Unlisted.REFUSE, pin_sets=(replace(sets[2], **fields),))
-
-    return make
 
 
 def test_side_by_side(
@@ -307,6 +241,24 @@ def test_name_and_validity_as_the_policy_says(
         refusal.value.violation.verdict.outcome,
         refusal.value.violation.observed,
     )
+
+
+def test_a_device_that_has_expired_since(
+    start: Start,
+    device: Identity,
+    mixed: Policy,
+    pinned: Pinned,
+    exchange: Exchange,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A leaf that was accepted once is refused when it expires: nobody else looks at its dates."""
+    context, server = pinned(mixed), start(device)
+    exchange(server, context, DEVICE)
+    expired = device.certificate.not_valid_after_utc + timedelta(seconds=1)
+    monkeypatch.setattr(context.judge, "_clock", lambda: expired)
+
+    with pytest.raises(PinViolationError, match="expired"):
+        exchange(server, context, DEVICE)
 
 
 def test_a_denied_device(

@@ -6,7 +6,7 @@
    only when no key is denied.
 3. A path that matched is remembered by host, policy object and exact bytes, so that the next
    handshake with the same server needs no hashing. Policies are immutable, so identity says
-   "unchanged".
+   "unchanged". A pins-only leaf is looked at each time: nobody else looks at its dates.
 4. A session carries no path (and OpenSSL resumes it for any host): it is judged by the path that
    was approved for the same host and leaf, under the policy of now.
 5. No decision waits: no lock, no disk, no network. Reports come after it, and wait for the sink.
@@ -96,7 +96,7 @@ class HandshakeJudge:
         ):
             return approved[3]
         verdict = self._decide(policy, host, path, trust)
-        if verdict.outcome is Outcome.MATCH:
+        if verdict.outcome is Outcome.MATCH and trust is not Trust.PINS_ONLY:
             if len(self._approved) >= _MEMORY_LIMIT:
                 self._approved.clear()
             self._approved[host] = policy, trust, path, verdict
