@@ -1,5 +1,6 @@
 """Whether a rogue server sees the client's certificate, judged by what it received."""
 
+import contextlib
 import ssl
 import urllib.request
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Observed, Outcome, Violation
 
 NOTHING = (0, 0)
+DEVICE = "device.internal"
+MESH = "mesh.internal"
 SERVED = b"HTTP/1.1 200 OK"
 
 Ask = Callable[[Identity], LabServer]
@@ -211,35 +214,90 @@ def test_the_context_stays_the_pinned_one(
     assert context is tls.context
 
 
-def test_it_can_be_asked_for_later(
-    identity: Identity, client_identity: Identity, honest: Authority, showing: Pinned
-) -> None:
-    """With post-handshake authentication switched on, the certificate stays within reach."""
-    context = showing()
-    context.post_handshake_auth = True
-    server_context = identity.server_context(
+def _late_server(identity: Identity, anchor: Authority) -> ssl.SSLContext:
+    """Return the context of a server that asks for the certificate after the handshake."""
+    context = identity.server_context(
         minimum_version=ssl.TLSVersion.TLSv1_3,
-        client_anchors=[honest],
+        client_anchors=[anchor],
         require_client_certificate=True,
     )
-    server_context.post_handshake_auth = True
+    context.post_handshake_auth = True
+    return context
+
+
+def _joined(
+    context: ssl.SSLContext,
+    server_context: ssl.SSLContext,
+    host: str = "localhost",
+    session: ssl.SSLSession | None = None,
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Return client and server after their handshake, with a session in the client's hands."""
     client_in, client_out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(client_in, client_out, server_hostname="localhost")
+    client = context.wrap_bio(client_in, client_out, server_hostname=host, session=session)
     server = server_context.wrap_bio(client_out, client_in, server_side=True)
     for _ in range(4):
         for end in (client, server):
-            try:
+            with contextlib.suppress(ssl.SSLWantReadError):
                 end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
+    server.write(b"tickets")
+    assert client.read() == b"tickets"
+    return client, server
+
+
+def _ask_late(client: ssl.SSLObject, server: ssl.SSLObject) -> bytes | None:
+    """Return the certificate that the server gets when it asks now."""
     assert server.getpeercert(binary_form=True) is None
     server.verify_client_post_handshake()
     server.write(b"ask")
     assert client.read() == b"ask"
     client.write(b"answer")
     assert server.read() == b"answer"
+    return server.getpeercert(binary_form=True)
 
-    assert client_identity.der == server.getpeercert(binary_form=True)
+
+@pytest.mark.parametrize("host", ["localhost", MESH, DEVICE])
+def test_it_can_be_asked_for_later(
+    *,
+    host: str,
+    identity: Identity,
+    service: Identity,
+    device: Identity,
+    mixed: Policy,
+    client_identity: Identity,
+    honest: Authority,
+    showing: Pinned,
+) -> None:
+    """With post-handshake authentication switched on, the certificate stays within reach."""
+    context = showing(mixed)
+    context.post_handshake_auth = True
+    shown = {"localhost": identity, MESH: service, DEVICE: device}[host]
+    client, server = _joined(context, _late_server(shown, honest), host)
+
+    assert client_identity.der == _ask_late(client, server)
+    assert client.session is None
+    assert context is client.context
+
+
+@pytest.mark.parametrize("host", ["localhost", MESH])
+def test_it_can_be_asked_for_in_a_resumed_session(
+    *,
+    host: str,
+    identity: Identity,
+    service: Identity,
+    mixed: Policy,
+    client_identity: Identity,
+    honest: Authority,
+    showing: Pinned,
+) -> None:
+    """Post-handshake authentication takes no session away, and a session does not prevent it."""
+    context = showing(mixed)
+    context.post_handshake_auth = True
+    server_context = _late_server({"localhost": identity, MESH: service}[host], honest)
+    first, _ = _joined(context, server_context, host)
+    client, server = _joined(context, server_context, host, first.session)
+
+    assert client.session_reused
+    assert client_identity.der == _ask_late(client, server)
 
 
 def test_it_is_loaded_as_always(pinned: Pinned, client_identity: Identity, tmp_path: Path) -> None:
@@ -356,7 +414,7 @@ def test_a_callback_of_somebody_else_keeps_it_back(
 ) -> None:
     """Who takes the callback away takes the certificate away with it, and no check."""
     server, context = ask(identity), showing()
-    CertificateHolder().listen(context, lambda _connection: None)
+    CertificateHolder().listen(context, lambda *_: None)
     answer, _ = exchange(server, context)
 
     assert answer.startswith(SERVED)

@@ -149,6 +149,44 @@ def test_sessions_of_a_private_host_are_resumed(
     assert [False, True] == [one.resumed for one in server.connections]
 
 
+def test_a_session_that_is_set_later_is_resumed(
+    start: Start,
+    service: Identity,
+    mixed: Policy,
+    pinned: Pinned,
+    exchange: Exchange,
+    connect: Callable[..., ssl.SSLSocket],
+) -> None:
+    """A private host's session can be set up to the handshake, as on any connection."""
+    context, server = pinned(mixed), start(service)
+    _, session = exchange(server, context, MESH)
+    tls = connect(server, context, MESH, do_handshake_on_connect=False)
+    tls.session = session
+    tls.do_handshake()
+
+    assert tls.session_reused
+
+
+def test_a_device_takes_no_session_later(
+    start: Start,
+    identity: Identity,
+    device: Identity,
+    mixed: Policy,
+    pinned: Pinned,
+    exchange: Exchange,
+    connect: Callable[..., ssl.SSLSocket],
+) -> None:
+    """A session set before the handshake does not get an honest device refused."""
+    context, server = pinned(mixed), start(identity)
+    _, session = exchange(server, context)
+    server.switch(device)
+    tls = connect(server, context, DEVICE, do_handshake_on_connect=False)
+    tls.session = session
+    tls.do_handshake()
+
+    assert not tls.session_reused
+
+
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
 def test_another_device_is_refused(
     kind: Any,  # noqa: ANN401
@@ -421,6 +459,17 @@ def test_contexts_are_kept_for_some_anchors_only(monkeypatch: pytest.MonkeyPatch
     for one in anchors:
         trusts.private(one)
     assert len(trusts._private) <= 2
+
+
+def test_a_setting_made_meanwhile_is_not_lost() -> None:
+    """A context that is being made when another thread changes a setting is not kept without it."""
+    trusts, anchors = TrustContexts(), (der(Authority.new("Root").certificate),)
+    equipped: list[ssl.SSLContext] = []
+    trusts.set_for_private("one", lambda _: trusts.set_for_private("other", equipped.append))
+    trusts.private(anchors)
+    trusts.set_for_private("one", lambda _: None)
+
+    assert [trusts.private(anchors)] == equipped
 
 
 def test_anchors_from_a_policy_file(

@@ -6,6 +6,9 @@ of the pinned context, and the connection gets the twin at the first message at 
 known and accepted: from SERVER_KEY_EXCHANGE (TLS 1.2) or CERTIFICATE_VERIFY (TLS 1.3) on. Which
 message that is is not asked by name (OpenSSL 3.6 has one more, CompressedCertificate).
 
+A server may also ask after the handshake (TLS 1.3, `post_handshake_auth`): the accepted connection
+has the pinned context by then, and gets the twin again at that request.
+
 The callback that tells of messages is private to CPython. Where it is gone nothing is shown: the
 context then takes the certificate itself, and refuses blocking connections that may be refused.
 """
@@ -22,6 +25,7 @@ __all__ = ["HAS_MESSAGE_CALLBACK", "CertificateHolder"]
 
 HAS_MESSAGE_CALLBACK = hasattr(CContext, "_msg_callback")
 _READ = "read"  # a message that came from the server
+_HANDSHAKE, _CERTIFICATE_REQUEST = 22, 13  # RFC 8446 section 5.1 and appendix B.3
 
 
 class CertificateHolder:
@@ -31,19 +35,23 @@ class CertificateHolder:
         """Make an empty twin."""
         self.twin = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    def listen(self, context: ssl.SSLContext, on_message: Callable[[Any], None]) -> None:
-        """Have `on_message` called with the connection for each message that a server sends."""
+    def listen(self, context: ssl.SSLContext, on_message: Callable[[Any, bool], None]) -> None:
+        """Have `on_message` called for each message that a server sends.
+
+        It gets the connection, and whether the message asks for the certificate.
+        """
 
         def relay(
             connection: Any,
             direction: str,
             _version: int,
-            _kind: int,
-            _message: int,
+            kind: int,
+            message: int,
             _data: bytes,
         ) -> None:
             if direction == _READ:
-                on_message(connection)
+                asks = (kind, message) == (_HANDSHAKE, _CERTIFICATE_REQUEST)
+                on_message(connection, asks)
 
         CContext._msg_callback.__set__(context, relay)  # noqa: SLF001
 

@@ -356,9 +356,9 @@ class PinningContext(GenuineContext):
             raise PinnedContextError(f"{host}: the connection was not made as it was admitted")
 
 
-def _judge_early(connection: Any) -> None:
+def _judge_early(connection: Any, asks: bool) -> None:  # noqa: FBT001
     if isinstance(connection, Gate):
-        connection._holdfast_on_message()  # noqa: SLF001  part of the gate
+        connection._holdfast_on_message(asks=asks)  # noqa: SLF001  part of the gate
 
 
 def _named(server_hostname: str | bytes | None, *, server_side: bool = False) -> str:

@@ -164,8 +164,17 @@ class Gate:
 
     @property
     def session(self) -> ssl.SSLSession | None:
-        """The session, once the connection is accepted; None before, and under pins-only trust."""
-        if self._holdfast_state is not State.ACCEPTED or self._holdfast_trust is Trust.PINS_ONLY:
+        """The session, once the connection is accepted; None before, and under pins-only trust.
+
+        None, too, once the client's certificate was asked for after the handshake: CPython would
+        take such a session to no other connection.
+        """
+        sslobj = self.__dict__.get("_sslobj")
+        if (
+            self._holdfast_state is not State.ACCEPTED
+            or self._holdfast_trust is Trust.PINS_ONLY
+            or (sslobj is not None and sslobj.context is not self._holdfast_context)
+        ):
             return None
         return super().session  # type: ignore[misc,no-any-return]
 
@@ -173,15 +182,30 @@ class Gate:
     def session(self, session: ssl.SSLSession) -> None:
         if self._holdfast_state is State.REFUSED:
             self._raise_refusal()
-        super(Gate, type(self)).session.fset(self, session)  # type: ignore[misc]
+        set_session = super(Gate, type(self)).session.fset  # type: ignore[misc]
+        sslobj: Any = self.__dict__.get("_sslobj")
+        if sslobj is None or self._holdfast_state is not State.UNJUDGED:
+            set_session(self, session)
+        elif self._holdfast_trust is not Trust.PINS_ONLY:  # which takes none, now as at the start
+            current = sslobj.context
+            sslobj.context = self._holdfast_context  # to which the session belongs
+            try:
+                set_session(self, session)
+            finally:
+                sslobj.context = current
 
-    def _holdfast_on_message(self) -> None:
+    def _holdfast_on_message(self, *, asks: bool) -> None:
         """Judge the path within OpenSSL, and let the client's certificate be shown if it is good.
 
-        Nothing is reported from here: that would run foreign code in the middle of a handshake.
+        An accepted connection may show it when the server asks again, after the handshake. Nothing
+        is reported from here: that would run foreign code in the middle of a handshake.
         """
         sslobj, holder = self.__dict__.get("_sslobj"), self._holdfast_context.certificate_holder
-        if self._holdfast_state is not State.UNJUDGED or holder is None or sslobj is None:
+        if holder is None or sslobj is None:
+            return
+        if self._holdfast_state is not State.UNJUDGED:
+            if asks and self._holdfast_state is State.ACCEPTED:
+                holder.show(sslobj)
             return
         cause = None
         try:
@@ -276,12 +300,9 @@ class Gate:
         return verdict
 
     def _give_own_context_back(self) -> None:
-        """Give the connection the context that made it, to which its session belongs.
-
-        Not where the server may ask for the client's certificate later (TLS 1.3).
-        """
+        """Give the connection the pinned context, to which its session belongs."""
         sslobj, context = self.__dict__["_sslobj"], self._holdfast_context
-        if sslobj.context is not context and not context.post_handshake_auth:
+        if sslobj.context is not context:
             sslobj.context = context
 
     def _failed_check(self, error: Exception) -> Verdict:

@@ -26,7 +26,10 @@ __all__ = ["TrustContexts"]
 
 # Sets of anchors for which a context is kept. At the limit all are made anew.
 _MEMORY_LIMIT = 64
-_COPIED_BY_CONNECTIONS = (CContext.options, CContext.minimum_version, CContext.maximum_version)
+_COPIED_BY_CONNECTIONS = (
+    *(CContext.options, CContext.minimum_version, CContext.maximum_version),
+    CContext.post_handshake_auth,
+)
 
 
 class TrustContexts:
@@ -46,21 +49,23 @@ class TrustContexts:
         Raises:
             ssl.SSLError: OpenSSL cannot read an anchor.
         """
-        context = self._private.get(anchors)
+        kept = self._private
+        context = kept.get(anchors)
         if context is None:
             context = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(cadata=b"".join(anchors))
-            for apply in self._for_private.values():
-                apply(context)
-            if len(self._private) >= _MEMORY_LIMIT:
-                self._private.clear()
-            self._private[anchors] = context
+            self.equip(context)
+            if len(kept) >= _MEMORY_LIMIT:
+                kept.clear()
+            kept[anchors] = context
         return context
 
     def unverified(self, pinned: ssl.SSLContext) -> ssl.SSLContext:
         """Return the context that verifies nothing, with the settings of the pinned one."""
         for descriptor in _COPIED_BY_CONNECTIONS:
-            descriptor.__set__(self._unverified, descriptor.__get__(pinned))
+            value = descriptor.__get__(pinned)
+            if value != descriptor.__get__(self._unverified):  # old versions warn when they are set
+                descriptor.__set__(self._unverified, value)
         return self._unverified
 
     def is_unverified(self, context: object) -> bool:
@@ -71,8 +76,16 @@ class TrustContexts:
         """Repeat a setting that connections copy when they are made."""
         getattr(self._unverified, name)(*arguments)
 
-    def set_for_private(self, name: str, apply: Callable[[ssl.SSLContext], object]) -> None:
-        """Repeat a setting that is looked up in the context which a connection has."""
-        self._for_private[name] = apply
-        for context in list(self._private.values()):
+    def equip(self, context: ssl.SSLContext) -> None:
+        """Make the settings in a context that a connection is given."""
+        for apply in self._for_private.values():
             apply(context)
+
+    def set_for_private(self, name: str, apply: Callable[[ssl.SSLContext], object]) -> None:
+        """Repeat a setting that is looked up in the context which a connection has.
+
+        Contexts that are there are forgotten, in this order: one that another thread is just making
+        without the setting is not kept.
+        """
+        self._for_private = {**self._for_private, name: apply}
+        self._private = {}
