@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from holdfast.enforcement import context as context_module
 from holdfast.enforcement.client_certificate import CertificateHolder
@@ -322,6 +323,67 @@ def test_a_second_certificate_takes_the_place_of_the_first(
     exchange(server, context)
 
     assert [other.der] == _shown(server)
+
+
+def test_its_chain_is_completed(
+    ask: Ask, identity: Identity, honest: Authority, pinned: Pinned, exchange: Exchange
+) -> None:
+    """A file with the leaf alone will do where the context has the CA above it, as with `ssl`."""
+    issuing, context = honest.intermediate("Clients"), pinned()
+    alone = issuing.issue(common_name="client", usage="client").with_chain()
+    context.load_verify_locations(cadata=issuing.pem)
+    alone.load_into(context)
+    server = ask(identity)
+    answer, _ = exchange(server, context)
+
+    assert answer.startswith(SERVED)
+    assert [alone.der] == _shown(server)
+
+
+@pytest.mark.parametrize("is_loaded_first", [False, True])
+def test_the_security_level_is_that_of_the_context(
+    *, is_loaded_first: bool, honest: Authority, client_identity: Identity, pinned: Pinned
+) -> None:
+    """A key that the ciphers' security level allows is loaded, as with `ssl`."""
+    small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    weak, context = honest.issue(common_name="client", usage="client", key=small), pinned()
+    if is_loaded_first:
+        client_identity.load_into(context)
+    with pytest.raises(ssl.SSLError, match="TOO_SMALL"):
+        weak.load_into(context)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    weak.load_into(context)
+
+    assert context.certificate_holder is not None
+
+
+@pytest.mark.parametrize("host", ["localhost", MESH, DEVICE])
+@pytest.mark.parametrize("loads", [False, True])
+def test_secrets_are_logged(
+    *,
+    host: str,
+    loads: bool,
+    ask: Ask,
+    identity: Identity,
+    service: Identity,
+    device: Identity,
+    mixed: Policy,
+    client_identity: Identity,
+    version: ssl.TLSVersion,
+    pinned: Pinned,
+    exchange: Exchange,
+    tmp_path: Path,
+) -> None:
+    """The key log, asked for to debug a connection, has all its secrets, whatever it is given."""
+    context, log = pinned(mixed), tmp_path / "keys"
+    context.keylog_filename = str(log)
+    if loads:
+        client_identity.load_into(context)
+    exchange(ask({"localhost": identity, MESH: service, DEVICE: device}[host]), context, host)
+    secrets = [line for line in log.read_text().splitlines() if not line.startswith("#")]
+
+    assert str(log) == context.keylog_filename
+    assert (1 if version is ssl.TLSVersion.TLSv1_2 else 5) == len(secrets)
 
 
 def test_a_library_shows_it(

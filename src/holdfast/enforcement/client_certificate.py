@@ -55,6 +55,14 @@ class CertificateHolder:
 
         CContext._msg_callback.__set__(context, relay)  # noqa: SLF001
 
+    def complete_chains_from(self, context: ssl.SSLContext) -> None:
+        """Give the twin the CAs of a context, by which OpenSSL completes the chain that is shown.
+
+        They vouch for nobody there: the server is verified before a connection gets the twin.
+        """
+        if context.cert_store_stats()["x509_ca"] != self.twin.cert_store_stats()["x509_ca"]:
+            self.twin.load_verify_locations(cadata=b"".join(context.get_ca_certs(binary_form=True)))
+
     def show(self, sslobj: Any) -> None:
         """Let a connection show the certificate, if the server asks for it."""
         sslobj.context = self.twin

@@ -18,7 +18,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
 
@@ -180,6 +180,17 @@ class PinningContext(GenuineContext):
                 hint="remove check_hostname=False or assert_hostname",
             )
 
+    @property
+    def keylog_filename(self) -> str:
+        """The file that TLS secrets are written to, for debugging."""
+        return CContext.keylog_filename.__get__(self)  # type: ignore[no-any-return]
+
+    @keylog_filename.setter
+    def keylog_filename(self, name: str) -> None:
+        write = CContext.keylog_filename.__set__
+        write(self, name)
+        self._repeat("keylog", lambda context: write(context, name))
+
     def load_cert_chain(self, *args: Any, **kwargs: Any) -> None:
         """Load a client certificate, which is shown to those servers only whose path is accepted.
 
@@ -192,7 +203,11 @@ class PinningContext(GenuineContext):
             self._shows_certificate_early = True
             super().load_cert_chain(*args, **kwargs)
             return
-        holder = self.certificate_holder or CertificateHolder()
+        holder = self.certificate_holder
+        if holder is None:
+            holder = CertificateHolder()
+            self._trusts.equip(holder.twin)
+        holder.complete_chains_from(self)
         holder.twin.load_cert_chain(*args, **kwargs)
         if self.certificate_holder is None:
             self.certificate_holder = holder
@@ -249,9 +264,15 @@ class PinningContext(GenuineContext):
         raise TypeError("a pinned context cannot be copied or pickled")
 
     def set_ciphers(self, ciphers: str) -> None:
-        """Choose ciphers, for the hosts of private sets too."""
+        """Choose ciphers and the security level, for private sets and the certificate too."""
         super().set_ciphers(ciphers)
-        self._trusts.set_for_private("ciphers", lambda context: context.set_ciphers(ciphers))
+        self._repeat("ciphers", lambda context: context.set_ciphers(ciphers))
+
+    def _repeat(self, name: str, apply: Callable[[ssl.SSLContext], object]) -> None:
+        """Repeat a setting in all contexts that a connection may be given."""
+        self._trusts.set_for_private(name, apply)
+        if self.certificate_holder is not None:
+            apply(self.certificate_holder.twin)
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
         """Choose application protocols, for the hosts of pins-only sets too."""
