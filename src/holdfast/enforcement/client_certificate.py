@@ -6,6 +6,9 @@ of the pinned context, and the connection gets the twin at the first message at 
 known and accepted: from SERVER_KEY_EXCHANGE (TLS 1.2) or CERTIFICATE_VERIFY (TLS 1.3) on. Which
 message that is is not asked by name (OpenSSL 3.6 has one more, CompressedCertificate).
 
+RSA key exchange (TLS 1.2, off by default) has no such message: there a server that has the pinned
+certificate and not its key sees the client's certificate, before the handshake fails.
+
 A server may also ask after the handshake (TLS 1.3, `post_handshake_auth`): the accepted connection
 has the pinned context by then, and gets the twin again at that request.
 
