@@ -170,16 +170,16 @@ def test_a_session_that_is_set_later_is_resumed(
 def test_a_device_takes_no_session_later(
     start: Start,
     identity: Identity,
-    device: Identity,
-    mixed: Policy,
+    sets: tuple[PinSet, ...],
     pinned: Pinned,
     exchange: Exchange,
     connect: Callable[..., ssl.SSLSocket],
 ) -> None:
     """A session set before the handshake does not get an honest device refused."""
-    context, server = pinned(mixed), start(identity)
+    shared = replace(sets[2], leaf=(Pin.parse(identity.spki_pin),), check_name=False)
+    context = pinned(Policy(unlisted=Unlisted.REFUSE, pin_sets=(sets[0], shared)))
+    server = start(identity)
     _, session = exchange(server, context)
-    server.switch(device)
     tls = connect(server, context, DEVICE, do_handshake_on_connect=False)
     tls.session = session
     tls.do_handshake()
