@@ -6,7 +6,7 @@ handshake to prove; who signed the certificate does not matter.
 
 from __future__ import annotations
 
-import ipaddress
+import functools
 import warnings
 from typing import TYPE_CHECKING
 
@@ -44,43 +44,65 @@ def leaf_failure(
     if not presented:
         return _undecidable("there is no certificate")
     try:
-        with warnings.catch_warnings():
-            # They say that a later version will refuse what this one still reads.
-            warnings.simplefilter("ignore")
-            return _leaf_flaw(pin_set, host, presented[0], now)
+        return _leaf_flaw(pin_set, host, presented[0], now)
     except Exception as error:  # noqa: BLE001 (whatever a parser raises)
         return _undecidable(f"the certificate cannot be read: {ascii(str(error))[:_REASON_LIMIT]}")
 
 
 def _leaf_flaw(pin_set: PinSet, host: str, der: bytes, now: datetime) -> PathFailure | None:
-    from cryptography.x509 import load_der_x509_certificate
-
-    chain_certificate(der)  # the pins are looked for with this reader: it must take the leaf too
-    leaf = load_der_x509_certificate(der)
+    not_before, not_after = _validity(der)
     if pin_set.check_validity is not False:
-        if now < leaf.not_valid_before_utc:
-            reason = f"the certificate is not valid before {leaf.not_valid_before_utc.isoformat()}"
+        if now < not_before:
+            reason = f"the certificate is not valid before {not_before.isoformat()}"
             return PathFailure(reason, Observed.CLOCK)
-        if now > leaf.not_valid_after_utc:
-            reason = f"the certificate expired at {leaf.not_valid_after_utc.isoformat()}"
+        if now > not_after:
+            reason = f"the certificate expired at {not_after.isoformat()}"
             return PathFailure(reason, Observed.CLOCK)
-    if pin_set.check_name is not False and not _covers(leaf, host):
+    if pin_set.check_name is not False and not _covers(_names(der), host):
         return PathFailure(f"no name of the certificate covers {host}", Observed.WRONG_HOST)
     return None
 
 
-def _covers(leaf: Certificate, host: str) -> bool:
-    """Tell whether a certificate is for a canonical host (RFC 9525 section 6.3)."""
+def _covers(names: frozenset[str], host: str) -> bool:
+    """Tell whether names are for a canonical host (RFC 9525 section 6.3)."""
+    if is_ip_literal(host):
+        return host in names
+    return not names.isdisjoint({host, f"*.{host.partition('.')[2]}"})
+
+
+# A device is met again and again, and reading its certificate costs more than all the rest.
+_REMEMBERED = 256
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _validity(der: bytes) -> tuple[datetime, datetime]:
+    chain_certificate(der)  # the pins are looked for with this reader: it must take the leaf too
+    leaf = _read(der)
+    return leaf.not_valid_before_utc, leaf.not_valid_after_utc
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _names(der: bytes) -> frozenset[str]:
+    """Return DNS names in lower case, and IP addresses in canonical form."""
     from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName
 
     try:
-        names = leaf.extensions.get_extension_for_class(SubjectAlternativeName).value
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in `_read`
+            names = _read(der).extensions.get_extension_for_class(SubjectAlternativeName).value
     except ExtensionNotFound:
-        return False
-    if is_ip_literal(host):
-        return ipaddress.ip_address(host) in names.get_values_for_type(IPAddress)
-    covering = {host, f"*.{host.partition('.')[2]}"}
-    return any(name.lower() in covering for name in names.get_values_for_type(DNSName))
+        return frozenset()
+    addresses = map(str, names.get_values_for_type(IPAddress))
+    return frozenset(map(str.lower, names.get_values_for_type(DNSName))).union(addresses)
+
+
+def _read(der: bytes) -> Certificate:
+    from cryptography.x509 import load_der_x509_certificate
+
+    with warnings.catch_warnings():
+        # They say that a later version will refuse what this one still reads.
+        warnings.simplefilter("ignore")
+        return load_der_x509_certificate(der)
 
 
 def _undecidable(reason: str) -> PathFailure:
