@@ -142,6 +142,19 @@ def test_command_keeps_its_options(run: Run) -> None:
     assert ["false", "--timeout", "--json"] == json.loads(done.stdout)["command"]
 
 
+@pytest.mark.parametrize("command", [("run", "--", "touch", "ran"), ("serve", "--all")])
+def test_a_page_that_cannot_be_printed_is_told_first(
+    command: tuple[str, ...], run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without what the HTML page needs, nothing is run in vain."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = run("lab", command[0], "--format", "html", *command[1:])
+
+    assert 2 == done.returncode
+    assert "the HTML page needs jinja2" in done.stderr
+    assert not (folder / "ran").exists()
+
+
 SHIPPED = """
 import http.client, os, ssl
 from urllib.parse import urlsplit

@@ -13,7 +13,7 @@ from holdfast.cli.output import Format, print_grid, print_json, print_lines, pri
 from holdfast.errors import HoldfastError
 from holdfast.lab.attack import Attack, attacks
 from holdfast.lab.evidence import Evidence
-from holdfast.lab.page import html_page
+from holdfast.lab.page import html_page, page_template
 from holdfast.lab.scorecard import HEADERS, Scorecard
 from holdfast.lab.stage import LOOPBACK
 
@@ -64,6 +64,16 @@ def attack_named(attack_id: str) -> Attack:
         if attack.id == attack_id:
             return attack
     raise HoldfastError(f"no attack is called {attack_id!r}", hint="holdfast lab list names all")
+
+
+def prepare_output(output_format: Format) -> None:
+    """See to it before a long run that its result can be printed.
+
+    Raises:
+        HoldfastError: Something for this format is not installed.
+    """
+    if output_format is Format.HTML:
+        page_template()
 
 
 def print_scorecard(scorecard: Scorecard, evidence: Evidence, output_format: Format) -> None:

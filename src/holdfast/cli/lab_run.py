@@ -17,6 +17,7 @@ from holdfast.cli.lab_options import (
     attack_named,
     bind_option,
     port_option,
+    prepare_output,
     print_scorecard,
     words,
 )
@@ -122,6 +123,7 @@ def command(  # noqa: PLR0913 (keywords, each an option of its own)
     Exit codes: 0 each attack that applies was caught; 1 one was not, or an honest server was
     refused; 3 no attack applies.
     """
+    prepare_output(output_format)
     began = datetime.now(UTC)
     policies = {} if policy is None else {str(policy): sha256_of(policy)}
     with ExitStack() as stack:

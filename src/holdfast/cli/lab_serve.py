@@ -15,7 +15,13 @@ from pathlib import Path
 
 import click
 
-from holdfast.cli.lab_options import attack_named, bind_option, port_option, print_scorecard
+from holdfast.cli.lab_options import (
+    attack_named,
+    bind_option,
+    port_option,
+    prepare_output,
+    print_scorecard,
+)
 from holdfast.cli.options import format_option
 from holdfast.cli.output import Format, say
 from holdfast.errors import HoldfastError
@@ -75,6 +81,7 @@ def command(
     `lab run`; the exit codes are the same.
     """
     chosen = _chosen(ids, every=every)
+    prepare_output(output_format)
     began = datetime.now(UTC)
     with ExitStack() as stack:
         if folder is None:

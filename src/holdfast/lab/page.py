@@ -16,10 +16,12 @@ from holdfast.findings.escape import escaped
 from holdfast.lab.scorecard import Scorecard
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from holdfast.lab.evidence import Evidence
     from holdfast.lab.judgment import Result
 
-__all__ = ["html_page"]
+__all__ = ["html_page", "page_template"]
 
 _TEXT_LIMIT = 10_000  # characters of outside text in one place
 _STYLE = """
@@ -59,6 +61,24 @@ def html_page(card: Scorecard, evidence: Evidence) -> str:
     Raises:
         HoldfastError: jinja2 is not installed.
     """
+    digest = hashlib.sha256(_STYLE.encode("utf-8")).digest()
+    return page_template().render(
+        card=card,
+        evidence=evidence,
+        command=shlex.join(card.command),
+        groups=_groups(card),
+        attack_ids={result.attack.id for result in card.results},
+        style=_STYLE,
+        style_sha256=base64.b64encode(digest).decode("ascii"),
+    )
+
+
+def page_template() -> Template:
+    """Return the template. To be asked for before a long run, which would be in vain without.
+
+    Raises:
+        HoldfastError: jinja2 is not installed.
+    """
     try:
         import jinja2
     except ImportError as error:
@@ -72,16 +92,7 @@ def html_page(card: Scorecard, evidence: Evidence) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["visible"] = lambda text: escaped(text, _TEXT_LIMIT)
-    digest = hashlib.sha256(_STYLE.encode("utf-8")).digest()
-    return environment.get_template("page.html.jinja").render(
-        card=card,
-        evidence=evidence,
-        command=shlex.join(card.command),
-        groups=_groups(card),
-        attack_ids={result.attack.id for result in card.results},
-        style=_STYLE,
-        style_sha256=base64.b64encode(digest).decode("ascii"),
-    )
+    return environment.get_template("page.html.jinja")
 
 
 def _groups(card: Scorecard) -> list[_Group]:
