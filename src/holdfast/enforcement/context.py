@@ -29,11 +29,7 @@ from holdfast.enforcement.genuine_context import CContext, GenuineContext, direc
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.live_connections import LiveConnections
 from holdfast.enforcement.log_sink import LogSink
-from holdfast.enforcement.pinned_connections import (
-    PinnedSSLObject,
-    PinnedSSLSocket,
-    composed_class,
-)
+from holdfast.enforcement.pinned_connections import ClassHook, PinnedSSLObject, PinnedSSLSocket
 from holdfast.enforcement.trust_contexts import TrustContexts
 from holdfast.enforcement.verified_path import PathReader
 from holdfast.errors import PinnedContextError, TrustStoreError
@@ -66,24 +62,6 @@ class Admission(NamedTuple):
     trusting: ssl.SSLContext
 
 
-class _ClassHook:
-    """A descriptor for `sslsocket_class` and `sslobject_class`: an assigned class gets the gate.
-
-    pymongo assigns `sslobject_class` and never restores it; a plain class attribute would be
-    replaced.
-    """
-
-    def __init__(self, pinned: type) -> None:
-        self._pinned = pinned
-        self._key = f"_holdfast_{pinned.__name__}"
-
-    def __get__(self, context: ssl.SSLContext | None, _: type | None = None) -> type:
-        return self._pinned if context is None else context.__dict__.get(self._key, self._pinned)
-
-    def __set__(self, context: ssl.SSLContext, wanted: type) -> None:
-        context.__dict__[self._key] = composed_class(self._pinned, wanted)
-
-
 class PinningContext(GenuineContext):
     """A TLS client context that talks only to servers whose verified path satisfies the policy.
 
@@ -100,8 +78,8 @@ class PinningContext(GenuineContext):
         TrustStoreError: There are no trust anchors.
     """
 
-    sslsocket_class = _ClassHook(PinnedSSLSocket)
-    sslobject_class = _ClassHook(PinnedSSLObject)
+    sslsocket_class = ClassHook(PinnedSSLSocket)
+    sslobject_class = ClassHook(PinnedSSLObject)
     verify_flags = direct("verify_flags")
     minimum_version = direct("minimum_version")
     maximum_version = direct("maximum_version")

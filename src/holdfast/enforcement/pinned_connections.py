@@ -69,3 +69,21 @@ for _name in SOCKET_IO:
 def composed_class(pinned: type, wanted: type) -> type:
     """Return `wanted` with the gate in front of it."""
     return wanted if issubclass(wanted, pinned) else type(wanted.__name__, (pinned, wanted), {})
+
+
+class ClassHook:
+    """A descriptor for `sslsocket_class` and `sslobject_class`: an assigned class gets the gate.
+
+    pymongo assigns `sslobject_class` and never restores it; a plain class attribute would be
+    replaced.
+    """
+
+    def __init__(self, pinned: type) -> None:
+        self._pinned = pinned
+        self._key = f"_holdfast_{pinned.__name__}"
+
+    def __get__(self, context: ssl.SSLContext | None, _: type | None = None) -> type:
+        return self._pinned if context is None else context.__dict__.get(self._key, self._pinned)
+
+    def __set__(self, context: ssl.SSLContext, wanted: type) -> None:
+        context.__dict__[self._key] = composed_class(self._pinned, wanted)
