@@ -325,11 +325,10 @@ class PinningContext(GenuineContext):
                 f"{host}: on a blocking socket the client certificate would leave before the check",
                 hint="use an async client, where the connection ends before the certificate leaves",
             )
-        if pin_set is None or pin_set.trust is Trust.PUBLIC:
-            return Admission(self, host, Trust.PUBLIC, self)
-        if pin_set.trust is Trust.PINS_ONLY:
-            return Admission(self, host, Trust.PINS_ONLY, self)
-        return Admission(self, host, Trust.PRIVATE, self._trusts.private(pin_set.anchors))
+        trust = pin_set.trust if pin_set else Trust.PUBLIC
+        if pin_set is not None and trust is Trust.PRIVATE:
+            return Admission(self, host, trust, self._trusts.private(pin_set.anchors))
+        return Admission(self, host, trust, self)
 
     def confirm(self, admission: Admission, sslobj: Any) -> None:
         """Check that OpenSSL's object, just born, is what was admitted.

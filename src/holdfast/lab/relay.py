@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 from typing import TYPE_CHECKING, Self
 
 from holdfast.lab.loop_thread import LoopThread
+from holdfast.lab.server_stream import reset_on_close
 from holdfast.lab.stage import LOOPBACK
 
 if TYPE_CHECKING:
@@ -132,6 +132,5 @@ async def _pump(
         sink.write_eof()
     except OSError:  # a reset on one side is one on the other
         with contextlib.suppress(OSError):
-            connection = sink.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_on_close(sink.get_extra_info("socket"))
         sink.transport.abort()

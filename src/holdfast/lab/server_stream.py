@@ -76,6 +76,11 @@ class RecordFraming:
         )
 
 
+def reset_on_close(connection: socket.socket) -> None:
+    """Let closing this connection be a TCP reset, not an end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 class RecordingObject(ssl.SSLObject):
     """The TLS state of a connection, which knows where to note the server name asked for."""
 
@@ -153,7 +158,7 @@ class ServerStream:
 
     def reset(self) -> None:
         """Break the connection off with a TCP reset, not with an end."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(self._socket)
         self._socket.close()
 
     async def read(self, limit: int = _CHUNK) -> bytes:
