@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from holdfast.enforcement import context as context_module
-from holdfast.enforcement.client_certificate import CertificateHolder
+from holdfast.enforcement import context_pinning
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.errors import PinViolationError
 from holdfast.errors import PinnedContextError
@@ -172,7 +172,7 @@ def test_what_cannot_be_decided_does_not_see_it(
 ) -> None:
     """A check that fails within OpenSSL ends the connection as one that says no."""
     server, context = ask(identity), showing()
-    monkeypatch.setattr(context.judge, "decide", lambda *_: 1 / 0)
+    monkeypatch.setattr(context._holdfast_pinning.enforcement.judge, "decide", lambda *_: 1 / 0)
     with pytest.raises(PinViolationError, match="ZeroDivisionError"):
         exchange(server, context)
 
@@ -310,7 +310,7 @@ def test_it_is_loaded_as_always(pinned: Pinned, client_identity: Identity, tmp_p
         context.load_cert_chain(tmp_path / "none.pem")
     with pytest.raises(ssl.SSLError):
         context.load_cert_chain(tmp_path / "bad.pem")
-    assert context.certificate_holder is None
+    assert context._holdfast_pinning.certificate_holder is None
 
 
 def test_a_second_certificate_takes_the_place_of_the_first(
@@ -354,7 +354,7 @@ def test_the_security_level_is_that_of_the_context(
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     weak.load_into(context)
 
-    assert context.certificate_holder is not None
+    assert context._holdfast_pinning.certificate_holder is not None
 
 
 @pytest.mark.parametrize("host", ["localhost", MESH, DEVICE])
@@ -410,7 +410,7 @@ def test_a_library_shows_it(
 @pytest.fixture
 def without_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Python without the callback that tells of messages."""
-    monkeypatch.setattr(context_module, "HAS_MESSAGE_CALLBACK", False)
+    monkeypatch.setattr(context_pinning, "HAS_MESSAGE_CALLBACK", False)
 
 
 @pytest.mark.usefixtures("without_callback")
@@ -462,10 +462,10 @@ def test_without_the_callback_the_certificate_counts_from_before_it_is_loaded(
 
     def load(*_: object) -> None:
         with pytest.raises(PinnedContextError, match="async"):
-            context.admit("localhost", blocking=True)
+            context._holdfast_pinning.admit(context, "localhost", blocking=True)
         loaded.append("certificate")
 
-    monkeypatch.setattr(PinningContext.__base__, "load_cert_chain", load)
+    monkeypatch.setattr(context_pinning, "CContext", SimpleNamespace(load_cert_chain=load))
     context.load_cert_chain("client.pem")
 
     assert ["certificate"] == loaded
@@ -476,7 +476,7 @@ def test_a_callback_of_somebody_else_keeps_it_back(
 ) -> None:
     """Who takes the callback away takes the certificate away with it, and no check."""
     server, context = ask(identity), showing()
-    CertificateHolder().listen(context, lambda *_: None)
+    context._msg_callback = lambda *_: None  # type: ignore[attr-defined]  # private to CPython
     answer, _ = exchange(server, context)
 
     assert answer.startswith(SERVED)

@@ -247,24 +247,3 @@ def test_what_stands_on_the_object_does_not_count(
         tls.sendall(b"secret")
 
     assert NOTHING == received(server)
-
-
-def test_a_patched_ssl_is_noticed(pinned: Pinned, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a patch makes Python return other classes, no connection leaves the context."""
-
-    class Patched(ssl.SSLObject):
-        pass
-
-    monkeypatch.setattr(ssl.SSLContext, "wrap_bio", lambda *_, **__: Patched.__new__(Patched))
-    with pytest.raises(PinnedContextError, match=r"ssl was patched: .*Patched"):
-        pinned().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")
-
-
-def test_a_patched_socket_is_closed(pinned: Pinned, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for sockets: what came back is closed."""
-    with socket.socket() as stray:
-        monkeypatch.setattr(ssl.SSLContext, "wrap_socket", lambda *_, **__: stray)
-        with pytest.raises(PinnedContextError, match="ssl was patched"):
-            pinned().wrap_socket(stray, server_hostname="localhost")
-
-        assert -1 == stray.fileno()

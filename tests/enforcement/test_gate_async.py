@@ -232,13 +232,15 @@ async def test_a_failing_source_surfaces_at_once(
 ) -> None:
     """A source that begins to fail in mid-handshake brings an SSL error at once, not a hang."""
     server, context = start(identity), pinned()
-    answers = iter([context.judge._source.current()])  # to be admitted; then it fails
+    answers = iter(
+        [context._holdfast_pinning.enforcement.judge._source.current()]
+    )  # to be admitted; then it fails
 
     class Failing:
         def current(self) -> object:
             return next(answers)
 
-    context.judge._source = Failing()  # type: ignore[assignment]
+    context._holdfast_pinning.enforcement.judge._source = Failing()
 
     with pytest.raises(PinViolationError, match="StopIteration"):
         await over_streams(server, context)

@@ -195,7 +195,7 @@ def test_what_may_go_on_goes_on(
         "the same again": policy_for(),
     }[change]
     key = id(tls)
-    _until(lambda: context.live._connections[key][1] is source.policy)
+    _until(lambda: context._holdfast_pinning.enforcement.live._connections[key][1] is source.policy)
     tls.sendall(REQUEST)
 
     assert tls.recv(65536).startswith(b"HTTP/1.1 200")
@@ -216,7 +216,7 @@ def test_a_source_that_fails_ends_nothing(
     context = pinned(source)
     tls = connect(start(identity), context)
     source.policy = None
-    context.live.look()
+    context._holdfast_pinning.enforcement.live.look()
     tls.sendall(REQUEST)
     assert tls.recv(65536).startswith(b"HTTP/1.1 200")
 
@@ -237,14 +237,14 @@ def test_a_change_during_the_handshake_is_noticed(
 ) -> None:
     """A policy that comes between the decision and the acceptance is applied to it too."""
     context = pinned(source)
-    decide = context.judge.decide
+    decide = context._holdfast_pinning.enforcement.judge.decide
 
     def and_change(*arguments: Any) -> Any:  # noqa: ANN401
         verdict = decide(*arguments)
         source.policy = denying
         return verdict
 
-    monkeypatch.setattr(context.judge, "decide", and_change)
+    monkeypatch.setattr(context._holdfast_pinning.enforcement.judge, "decide", and_change)
     connect(start(identity), context)
 
     _until(lambda: violations)
@@ -283,8 +283,8 @@ def test_a_policy_that_cannot_change_is_not_watched(
     context = pinned()
     connect(start(identity), context)
 
-    assert not context.live
-    assert context.live.policy_before() is None
+    assert not context._holdfast_pinning.enforcement.live
+    assert context._holdfast_pinning.enforcement.live.policy_before() is None
 
 
 def test_what_nobody_holds_is_forgotten(
@@ -304,7 +304,7 @@ def test_what_nobody_holds_is_forgotten(
         connect(server, context).close()
     still_open.pop_all()
     gc.collect()
-    _until(lambda: not context.live)
+    _until(lambda: not context._holdfast_pinning.enforcement.live)
 
     _until(lambda: not _watchers())
 
@@ -324,7 +324,7 @@ def test_a_closed_connection_is_not_reported(
     tls = connect(start(identity), context)
     tls.close()
     source.policy = denying
-    _until(lambda: not context.live)
+    _until(lambda: not context._holdfast_pinning.enforcement.live)
 
     assert [] == violations
     assert tls.fileno() == -1

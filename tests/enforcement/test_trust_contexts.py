@@ -293,7 +293,7 @@ def test_a_device_that_has_expired_since(
     context, server = pinned(mixed), start(device)
     exchange(server, context, DEVICE)
     expired = device.certificate.not_valid_after_utc + timedelta(seconds=1)
-    monkeypatch.setattr(context.judge, "_clock", lambda: expired)
+    monkeypatch.setattr(context._holdfast_pinning.enforcement.judge, "_clock", lambda: expired)
 
     with pytest.raises(PinViolationError, match="expired"):
         exchange(server, context, DEVICE)

@@ -19,12 +19,11 @@ context then takes the certificate itself, and refuses blocking connections that
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from typing import Any
 
-from holdfast.enforcement.genuine_context import CContext, GenuineContext
+from holdfast.enforcement.genuine_context import BareContext, CContext
 
-__all__ = ["HAS_MESSAGE_CALLBACK", "CertificateHolder"]
+__all__ = ["HAS_MESSAGE_CALLBACK", "CertificateHolder", "gate_of"]
 
 HAS_MESSAGE_CALLBACK = hasattr(CContext, "_msg_callback")
 _READ = "read"  # a message that came from the server
@@ -36,12 +35,12 @@ class CertificateHolder:
 
     def __init__(self) -> None:
         """Make an empty twin."""
-        self.twin = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.twin = BareContext(ssl.PROTOCOL_TLS_CLIENT)
 
-    def listen(self, context: ssl.SSLContext, on_message: Callable[[Any, bool], None]) -> None:
-        """Have `on_message` called for each message that a server sends.
+    def listen(self, context: ssl.SSLContext) -> None:
+        """Have the connections of a context told of each message that a server sends.
 
-        It gets the connection, and whether the message asks for the certificate.
+        They are asked to `_holdfast_on_message`, with whether it asks for the certificate.
         """
 
         def relay(
@@ -52,9 +51,10 @@ class CertificateHolder:
             message: int,
             _data: bytes,
         ) -> None:
-            if direction == _READ:
+            gate = gate_of(connection)
+            if direction == _READ and gate is not None:
                 asks = (kind, message) == (_HANDSHAKE, _CERTIFICATE_REQUEST)
-                on_message(connection, asks)
+                gate._holdfast_on_message(asks=asks)  # noqa: SLF001  part of the gate
 
         CContext._msg_callback.__set__(context, relay)  # noqa: SLF001
 
@@ -73,3 +73,16 @@ class CertificateHolder:
     def is_shown_by(self, sslobj: Any) -> bool:
         """Tell whether a connection may show the certificate."""
         return sslobj.context is self.twin
+
+
+def gate_of(owner: Any) -> Any:
+    """Return the gated connection that OpenSSL's object belongs to, or None.
+
+    gevent gives OpenSSL a socket of its own, which knows the connection.
+    """
+    connection = owner if hasattr(owner, "_holdfast_on_message") else _of_gevent(owner)
+    return connection if hasattr(connection, "_holdfast_on_message") else None
+
+
+def _of_gevent(owner: Any) -> Any:
+    return getattr(owner, "_sslsock", lambda: None)()

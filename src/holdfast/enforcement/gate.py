@@ -26,12 +26,12 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
+from holdfast.enforcement.context_pinning import Admission, Enforcement, pinning_of
 from holdfast.enforcement.errors import PinViolationError
-from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.sealed_object import SealedObject
-from holdfast.enforcement.verified_path import PathReader, presented_chain
+from holdfast.enforcement.verified_path import presented_chain
 from holdfast.errors import PinnedContextError
 from holdfast.pins.pin_set import Trust
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
@@ -41,6 +41,7 @@ SOCKET_IO = (
     *("send", "sendall", "sendto", "sendfile"),
     *("recv", "recv_into", "recvfrom", "recvfrom_into"),
 )
+_Connection = TypeVar("_Connection")
 _STOCK_AFTER_ACCEPTANCE = ("read", "write", *SOCKET_IO)
 
 
@@ -66,13 +67,8 @@ class Gate:
     """Mixed in front of `ssl.SSLSocket` and `ssl.SSLObject`."""
 
     _holdfast_state = State.UNJUDGED
-    _holdfast_context: Any = None  # a PinningContext, whose module is above this one
-    _holdfast_judge: HandshakeJudge
-    _holdfast_paths: PathReader
-    _holdfast_admission: Any  # what the context has decided before OpenSSL's object is there
-    _holdfast_host: str
-    _holdfast_trust: Trust
-    _holdfast_trusting: ssl.SSLContext  # whose anchors the path is verified with
+    # What the context decided before OpenSSL's object was there; in force since its birth.
+    _holdfast_admission: Admission | None = None
     _holdfast_outgoing: ssl.MemoryBIO | None = None
     _holdfast_decide: Callable[[], Verdict]  # on what this connection showed, under any policy
     _holdfast_violation: Violation | None = None
@@ -90,18 +86,16 @@ class Gate:
         self.__dict__["_sslobj"] = sslobj
 
     def _holdfast_admit(self, sslobj: Any) -> None:
-        admission = self.__dict__.pop("_holdfast_admission", None)
+        admission = self._holdfast_admission
         if admission is None:  # whoever made it went past the context's own methods
             context = sslobj.context
-            if not isinstance(getattr(context, "judge", None), HandshakeJudge):
+            pinning = pinning_of(context)
+            if pinning is None:
                 raise PinnedContextError("the connection was not made by a pinned context")
             blocking = isinstance(self, socket.socket)
-            admission = context.admit(sslobj.server_hostname, blocking=blocking)
-        admission.context.confirm(admission, sslobj)
-        self._holdfast_context, self._holdfast_judge = admission.context, admission.context.judge
-        self._holdfast_paths = admission.context.paths
-        self._holdfast_host, self._holdfast_trust = admission.host, admission.trust
-        self._holdfast_trusting = admission.trusting
+            admission = pinning.admit(context, sslobj.server_hostname, blocking=blocking)
+        admission.pinning.confirm(admission, sslobj)
+        self._holdfast_admission = admission
         if sslobj.context is not admission.trusting:
             sslobj.context = admission.trusting
 
@@ -154,9 +148,9 @@ class Gate:
     @property
     def context(self) -> ssl.SSLContext:
         """The pinned context. It cannot be replaced: that would replace the trust store."""
-        if self._holdfast_context is None:  # not connected yet
+        if self._holdfast_admission is None:  # not connected yet
             return super().context  # type: ignore[misc,no-any-return]
-        return self._holdfast_context  # type: ignore[no-any-return]
+        return self._holdfast_admission.context
 
     @context.setter
     def context(self, _: ssl.SSLContext) -> NoReturn:
@@ -169,11 +163,12 @@ class Gate:
         None, too, once the client's certificate was asked for after the handshake: CPython would
         take such a session to no other connection.
         """
-        sslobj = self.__dict__.get("_sslobj")
+        sslobj, admission = self.__dict__.get("_sslobj"), self._holdfast_admission
         if (
             self._holdfast_state is not State.ACCEPTED
-            or self._holdfast_trust is Trust.PINS_ONLY
-            or (sslobj is not None and sslobj.context is not self._holdfast_context)
+            or admission is None
+            or admission.trust is Trust.PINS_ONLY
+            or (sslobj is not None and sslobj.context is not admission.context)
         ):
             return None
         return super().session  # type: ignore[misc,no-any-return]
@@ -186,9 +181,9 @@ class Gate:
         sslobj: Any = self.__dict__.get("_sslobj")
         if sslobj is None or self._holdfast_state is not State.UNJUDGED:
             set_session(self, session)
-        elif self._holdfast_trust is not Trust.PINS_ONLY:  # which takes none, now as at the start
+        elif self._admission.trust is not Trust.PINS_ONLY:  # which takes none, now as at the start
             current = sslobj.context
-            sslobj.context = self._holdfast_context  # to which the session belongs
+            sslobj.context = self._admission.context  # to which the session belongs
             try:
                 set_session(self, session)
             finally:
@@ -200,7 +195,8 @@ class Gate:
         An accepted connection may show it when the server asks again, after the handshake. Nothing
         is reported from here: that would run foreign code in the middle of a handshake.
         """
-        sslobj, holder = self.__dict__.get("_sslobj"), self._holdfast_context.certificate_holder
+        sslobj, admission = self.__dict__.get("_sslobj"), self._holdfast_admission
+        holder = admission.pinning.certificate_holder if admission is not None else None
         if holder is None or sslobj is None:
             return
         if self._holdfast_state is not State.UNJUDGED:
@@ -234,10 +230,24 @@ class Gate:
         port = self._port()
         self.__class__ = unjudged_class(type(self))
         self._end_for_good(verdict, drop=False)
-        judge = self._holdfast_judge
+        judge = self._enforcement.judge
         self._holdfast_violation = judge.violation(verdict, (), port)
         judge.report(self._holdfast_violation)
+        self._count(verdict)
         return False
+
+    @property
+    def _admission(self) -> Admission:
+        """How this connection was made. Only once it is born."""
+        return cast("Admission", self._holdfast_admission)
+
+    @property
+    def _enforcement(self) -> Enforcement:
+        return self._admission.pinning.enforcement
+
+    def _count(self, verdict: Verdict) -> None:
+        if (tally := self._enforcement.tally) is not None:
+            tally(verdict)
 
     def _is_closed(self) -> bool:
         return isinstance(self, socket.socket) and self.fileno() == -1
@@ -255,14 +265,14 @@ class Gate:
 
     def _check(self, *, final: bool) -> None:
         """Judge the path. In mid-handshake (`final=False`) no path means: not verified yet."""
-        live, policy = self._holdfast_context.live, None
+        live, policy = self._enforcement.live, None
         try:
             policy = live.policy_before() if final else None
             verdict = self._verdict(final=final)
         except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
             self._refuse(self._failed_check(error), error)
         except BaseException:  # Ctrl-C in the check must not leave a usable connection
-            self._end_for_good(_undecidable(self._holdfast_host, "the check was interrupted"))
+            self._end_for_good(_undecidable(self._admission.host, "the check was interrupted"))
             raise
         if verdict is None:
             return
@@ -270,25 +280,24 @@ class Gate:
             self._refuse(verdict)
         if final:
             if verdict.violation:
-                judge = self._holdfast_judge
+                judge = self._enforcement.judge
                 judge.report(judge.violation(verdict, _presented(self), self._port()))
+            self._count(verdict)
             self._give_own_context_back()
             self._holdfast_state = State.ACCEPTED
             self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
             live.add(self, policy)
 
     def _verdict(self, *, final: bool) -> Verdict | None:
-        judge, host, sslobj = self._holdfast_judge, self._holdfast_host, self.__dict__["_sslobj"]
-        trust, holder = self._holdfast_trust, self._holdfast_context.certificate_holder
-        if sslobj.context is not self._holdfast_trusting and not (
-            holder and holder.is_shown_by(sslobj)
-        ):
+        pinning, _, host, trust, trusting, is_verified = self._admission
+        judge, sslobj = pinning.enforcement.judge, self.__dict__["_sslobj"]
+        if sslobj.context is not trusting and not pinning.may_show_certificate(sslobj):
             raise PinnedContextError("the context of the connection was replaced")
         if final and sslobj.session_reused:
             leaf = sslobj.getpeercert(True)  # noqa: FBT003
             self._holdfast_decide = functools.partial(judge.decide_resumed, host, leaf, trust)
             return self._holdfast_decide()
-        path = self._holdfast_paths.read(self, host)  # type: ignore[arg-type]
+        path = pinning.enforcement.paths.read(self, host) if is_verified else ()  # type: ignore[arg-type]
         if not path and not final:
             return None
         if trust is Trust.PINS_ONLY:
@@ -301,18 +310,18 @@ class Gate:
 
     def _give_own_context_back(self) -> None:
         """Give the connection the pinned context, to which its session belongs."""
-        sslobj, context = self.__dict__["_sslobj"], self._holdfast_context
+        sslobj, context = self.__dict__["_sslobj"], self._admission.context
         if sslobj.context is not context:
             sslobj.context = context
 
     def _failed_check(self, error: Exception) -> Verdict:
         reason = f"the check failed: {type(error).__name__}: {error}"
-        return _undecidable(self._holdfast_host, reason)
+        return _undecidable(self._admission.host, reason)
 
     def _untrusted(self, error: ssl.SSLCertVerificationError) -> None:
         """Explain and report a failed verification of a pinned host, or leave the stock error."""
         reason = f"the chain does not verify: {error.verify_message}"
-        verdict = self._holdfast_judge.untrusted(self._holdfast_host, reason)
+        verdict = self._enforcement.judge.untrusted(self._admission.host, reason)
         if verdict is not None:
             self._refuse(verdict, error, verify_code=error.verify_code)
 
@@ -326,9 +335,10 @@ class Gate:
         """End the connection, then say why: all that takes time comes after the end."""
         port = port or self._port()
         self._end_for_good(verdict)
-        judge = self._holdfast_judge
+        judge = self._enforcement.judge
         self._holdfast_violation = judge.violation(verdict, _presented(self), port, verify_code)
         judge.report(self._holdfast_violation)
+        self._count(verdict)
         self._raise_refusal(cause)
 
     def _end_for_good(self, verdict: Verdict, *, drop: bool = True) -> None:
@@ -376,6 +386,16 @@ def unjudged_class(accepted: type) -> type:
     """Return the gated class that an accepted one was made from."""
     gated: type = accepted.__dict__.get("_holdfast_gated", accepted)
     return gated
+
+
+def as_stock(connection: _Connection) -> _Connection:
+    """Give a connection that nobody judges its stock class, and return it."""
+    if isinstance(connection, Gate):
+        kind: type = unjudged_class(type(connection))
+        while issubclass(kind, Gate):
+            kind = kind.__bases__[-1]  # the gate is mixed in front
+        connection.__class__ = kind  # type: ignore[assignment]  # of which it is an instance
+    return connection
 
 
 def _undecidable(host: str, reason: str) -> Verdict:

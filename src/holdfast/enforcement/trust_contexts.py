@@ -17,7 +17,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from holdfast.enforcement.genuine_context import CContext, GenuineContext
+from holdfast.enforcement.genuine_context import BareContext, CContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ class TrustContexts:
     def __init__(self) -> None:
         """Start without a private trust."""
         self._private: dict[tuple[bytes, ...], ssl.SSLContext] = {}
-        self._unverified = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._unverified = BareContext(ssl.PROTOCOL_TLS_CLIENT)
         CContext.check_hostname.__set__(self._unverified, False)  # noqa: FBT003
         CContext.verify_mode.__set__(self._unverified, int(ssl.CERT_NONE))
         self._for_private: dict[str, Callable[[ssl.SSLContext], object]] = {}
@@ -52,7 +52,7 @@ class TrustContexts:
         kept = self._private
         context = kept.get(anchors)
         if context is None:
-            context = GenuineContext(ssl.PROTOCOL_TLS_CLIENT)
+            context = BareContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(cadata=b"".join(anchors))
             self.equip(context)
             if len(kept) >= _MEMORY_LIMIT:
