@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from holdfast.enforcement.context import PinningContext
     from holdfast.enforcement.errors import PinViolationError, violation_from
     from holdfast.enforcement.policy_file import PolicyFile
+    from holdfast.enforcement.process_wide import install, uninstall
     from holdfast.errors import HoldfastError, PolicyError
     from holdfast.pins.evaluate import evaluate
     from holdfast.pins.host_pattern import HostPattern
-    from holdfast.pins.interfaces import PolicySource, ViolationSink
     from holdfast.pins.pin import Pin
     from holdfast.pins.pin_set import Mode, PinSet, Trust
     from holdfast.pins.policy import Policy, Unlisted
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "HoldfastError", "HostPattern", "Mode", "Outcome", "Pin", "PinSet", "PinViolationError",
-    "PinningContext", "Policy", "PolicyError", "PolicyFile", "PolicySource", "Trust", "Unlisted",
-    "Verdict", "Violation", "ViolationSink", "evaluate", "load_policy", "violation_from",
+    "PinningContext", "Policy", "PolicyError", "PolicyFile", "Trust", "Unlisted", "Verdict",
+    "Violation", "evaluate", "install", "load_policy", "uninstall", "violation_from",
 ]
 # fmt: on
 
@@ -36,10 +36,10 @@ _HOMES = {
     "enforcement.context": ("PinningContext",),
     "enforcement.errors": ("PinViolationError", "violation_from"),
     "enforcement.policy_file": ("PolicyFile",),
+    "enforcement.process_wide": ("install", "uninstall"),
     "errors": ("HoldfastError", "PolicyError"),
     "pins.evaluate": ("evaluate",),
     "pins.host_pattern": ("HostPattern",),
-    "pins.interfaces": ("PolicySource", "ViolationSink"),
     "pins.pin": ("Pin",),
     "pins.pin_set": ("Mode", "PinSet", "Trust"),
     "pins.policy": ("Policy", "Unlisted"),

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from holdfast.enforcement.context import PinningContext
+from holdfast.enforcement.process_wide import install, uninstall
 from holdfast.lab.authorities import Authority, Identity, new_key, self_signed, spki_pin
 from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer
@@ -74,6 +75,21 @@ def anchors(honest: Authority, rogue: Authority, tmp_path_factory: pytest.TempPa
     """The trust store: both CAs. Without pins, every certificate here would be accepted."""
     path = tmp_path_factory.mktemp("anchors") / "anchors.pem"
     path.write_text(honest.pem + rogue.pem, "ascii")
+    return path
+
+
+@pytest.fixture(scope="session")
+def policy_file(
+    identity: Identity, spare_pin: Pin, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A file that pins the server's key for localhost, for other processes."""
+    path = tmp_path_factory.mktemp("policy") / "pins.toml"
+    path.write_text(
+        '[holdfast]\nformat = 1\nunlisted = "allow"\n'
+        '[pin_set.lab]\nhosts = ["localhost"]\nmode = "enforce"\n'
+        f'leaf = ["{identity.spki_pin}"]\nbackup = ["{spare_pin}"]\n',
+        "ascii",
+    )
     return path
 
 
@@ -183,6 +199,17 @@ def device_policy(sets: tuple[PinSet, ...]) -> Callable[..., Policy]:
     return make
 
 
+class ListSink:
+    """Collects what is reported."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        self._violations = violations
+
+    def report(self, violation: Violation) -> None:
+        """Append a violation."""
+        self._violations.append(violation)
+
+
 @pytest.fixture
 def violations() -> list[Violation]:
     """What was reported."""
@@ -195,14 +222,27 @@ def pinned(
 ) -> Callable[..., PinningContext]:
     """Return a function that makes a pinned context, which reports to `violations`."""
 
-    class ListSink:
-        def report(self, violation: Violation) -> None:
-            violations.append(violation)
-
     def make(source: PolicySource = policy, sink: ViolationSink | None = None) -> PinningContext:
-        return PinningContext(source, sink=sink or ListSink(), public_anchors=anchors)
+        return PinningContext(source, sink=sink or ListSink(violations), public_anchors=anchors)
 
     return make
+
+
+@pytest.fixture
+def installed(policy: Policy, violations: list[Violation]) -> Iterator[Callable[..., None]]:
+    """Return a function that makes enforcement process-wide; in the end it is not."""
+
+    def make(source: PolicySource = policy) -> None:
+        install(source, sink=ListSink(violations))
+
+    yield make
+    uninstall()
+
+
+@pytest.fixture
+def stock(anchors: Path) -> Callable[[], ssl.SSLContext]:
+    """Return a function that makes a context as an application does."""
+    return lambda: ssl.create_default_context(cafile=anchors)
 
 
 @pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])

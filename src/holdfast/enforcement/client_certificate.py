@@ -36,6 +36,7 @@ class CertificateHolder:
     def __init__(self) -> None:
         """Make an empty twin."""
         self.twin = BareContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.shows_to_all = False  # once nothing is pinned any more
 
     def listen(self, context: ssl.SSLContext) -> None:
         """Have the connections of a context told of each message that a server sends.
@@ -52,9 +53,15 @@ class CertificateHolder:
             _data: bytes,
         ) -> None:
             gate = gate_of(connection)
-            if direction == _READ and gate is not None:
+            if direction != _READ:
+                return
+            if gate is not None:
                 asks = (kind, message) == (_HANDSHAKE, _CERTIFICATE_REQUEST)
                 gate._holdfast_on_message(asks=asks)  # noqa: SLF001  part of the gate
+            elif self.shows_to_all:
+                sslobj = connection._sslobj  # noqa: SLF001
+                if sslobj.get_verified_chain():  # the anchors are those of the context until then
+                    sslobj.context = self.twin
 
         CContext._msg_callback.__set__(context, relay)  # noqa: SLF001
 

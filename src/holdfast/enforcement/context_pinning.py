@@ -91,6 +91,9 @@ class ContextPinning:
             )
         return False
 
+    def note_passed(self, *, server_side: bool) -> None:
+        """Note a connection that passes."""
+
     def name_for(self, server_hostname: str | bytes | None) -> str | None:
         """Return the name that OpenSSL is to be given.
 
@@ -100,8 +103,8 @@ class ContextPinning:
         """
         return canonical_name(server_hostname)
 
-    def must_gate(self, admission: Admission) -> bool:  # noqa: ARG002
-        """Tell whether a connection may only be made by one of the gated classes."""
+    def must_gate(self, host: str | None) -> bool:  # noqa: ARG002
+        """Tell whether a host may only be reached by the gated classes of connections."""
         return True
 
     def make(

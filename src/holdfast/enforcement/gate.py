@@ -298,7 +298,7 @@ class Gate:
             self._holdfast_decide = functools.partial(judge.decide_resumed, host, leaf, trust)
             return self._holdfast_decide()
         path = pinning.enforcement.paths.read(self, host) if is_verified else ()  # type: ignore[arg-type]
-        if not path and not final:
+        if not path and not final and is_verified:
             return None
         if trust is Trust.PINS_ONLY:
             path = path[:1]  # what stands behind the leaf was put there by name

@@ -78,6 +78,18 @@ class HandshakeJudge:
             return None, policy.unlisted is Unlisted.REFUSE
         return pin_set, pin_set.mode is Mode.ENFORCE
 
+    def lets_everything_pass(self, host: str) -> bool:
+        """Tell whether a host may be reached over any path: unlisted, allowed, no key denied."""
+        try:
+            policy = self._source.current()
+        except Exception:  # noqa: BLE001  whatever a source raises, nothing is known then
+            return False
+        return (
+            policy.unlisted is Unlisted.ALLOW
+            and not policy.denied
+            and policy.pin_set_for(host) is None
+        )
+
     def decide(self, host: str, path: tuple[bytes, ...], trust: Trust = Trust.PUBLIC) -> Verdict:
         """Decide on a path that was verified in this handshake under the trust of its connection.
 

@@ -61,8 +61,9 @@ class PinnedMethods:
         pinning = pinning_of(self)
         if pinning is None or pinning.passes(server_hostname, server_side=server_side):
             return as_stock(wrap(server_hostname=server_hostname))
-        wrapped = wrap(server_hostname=pinning.name_for(server_hostname))
-        if not isinstance(wrapped, Gate):
+        name = pinning.name_for(server_hostname)
+        wrapped = wrap(server_hostname=name)
+        if not isinstance(wrapped, Gate) and pinning.must_gate(name):
             wrapped.close()
             _refuse_patched(wrapped)
         return wrapped
@@ -87,10 +88,12 @@ class PinnedMethods:
         pinning = pinning_of(self)
         if pinning is None or pinning.passes(server_hostname, server_side=server_side):
             return as_stock(wrap(server_hostname=server_hostname))
-        wrapped = wrap(server_hostname=pinning.name_for(server_hostname))
-        if not isinstance(wrapped, Gate):
+        name = pinning.name_for(server_hostname)
+        wrapped = wrap(server_hostname=name)
+        if isinstance(wrapped, Gate):
+            wrapped._holdfast_outgoing = outgoing  # noqa: SLF001  part of the gate
+        elif pinning.must_gate(name):
             _refuse_patched(wrapped)
-        wrapped._holdfast_outgoing = outgoing  # noqa: SLF001  part of the gate
         return wrapped
 
     def load_cert_chain(self, *args: Any, **kwargs: Any) -> None:
@@ -193,13 +196,15 @@ def _born(
     """Return OpenSSL's object of a connection, made as its context admits it."""
     pinning, gate = pinning_of(context), gate_of(owner)
     if pinning is None or pinning.passes(server_hostname, server_side=server_side):
+        if pinning is not None:
+            pinning.note_passed(server_side=server_side)
         if gate is not None:
             as_stock(gate)
         return create(context, session)
     admission = pinning.admit(context, server_hostname, blocking=blocking)
     if gate is not None:
         gate._holdfast_admission = admission  # noqa: SLF001  part of the gate
-    elif pinning.must_gate(admission):
+    elif pinning.must_gate(admission.host):
         _refuse_patched(owner)
     return pinning.make(admission, create, session)
 

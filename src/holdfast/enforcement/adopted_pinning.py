@@ -1,0 +1,205 @@
+"""The pinning of a context that somebody else made and keeps, while enforcement is process-wide.
+
+Such a context is as its owner wants it. Its settings are not touched but for renegotiation; what a
+listed host needs and the context does not do is done for the one connection, or refuses it.
+
+A context that was there before enforcement may have settings that cannot be asked for (application
+protocols, groups, a certificate). It keeps them to public hosts; to hosts of pins-only sets, whose
+connections another context has to make in its place, it is refused.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+
+from holdfast.enforcement.context_pinning import (
+    Admission,
+    ContextPinning,
+    Enforcement,
+    canonical_name,
+)
+from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.genuine_context import CContext
+from holdfast.errors import HostNameError, PinnedContextError
+from holdfast.pins.pin_set import PinSet, Trust
+from holdfast.pins.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["AdoptedPinning"]
+
+_NO_NAME = "(no name)"
+_verify_mode_of = CContext.verify_mode.__get__
+_checks_hostname = CContext.check_hostname.__get__
+_set_checks_hostname = CContext.check_hostname.__set__
+
+
+class AdoptedPinning(ContextPinning):
+    """The pinning of a stock context."""
+
+    def __init__(
+        self, enforcement: Enforcement, *, settings_are_known: bool, observes: bool = False
+    ) -> None:
+        """Adopt a context.
+
+        Args:
+            enforcement: What judges, for the whole process.
+            settings_are_known: Whether the context was adopted when it was made.
+            observes: Whether nothing is to be refused.
+        """
+        super().__init__(enforcement)
+        self._settings_are_known = settings_are_known
+        self._observes = observes
+        self._switching_name_check = threading.Lock()
+
+    def passes(self, server_hostname: str | bytes | None, *, server_side: bool) -> bool:
+        """Let servers pass, and what has no name if nothing is to be refused.
+
+        Raises:
+            HostNameError: The name is none.
+            PinnedContextError: There is none.
+        """
+        if server_side:
+            return True
+        try:
+            canonical_name(server_hostname)
+        except (HostNameError, PinnedContextError):
+            if self._observes:
+                return True
+            self._tell_of_no_name()
+            raise
+        return False
+
+    def note_passed(self, *, server_side: bool) -> None:
+        """Count what passes without a name."""
+        if not server_side:
+            self._tell_of_no_name()
+
+    def name_for(self, server_hostname: str | bytes | None) -> str:
+        """Return the canonical name of a listed host, and others as they were written."""
+        host = canonical_name(server_hostname)
+        pin_set, _ = self.enforcement.judge.rules_for(host)
+        if pin_set is None and isinstance(server_hostname, str):
+            return server_hostname
+        return host
+
+    def must_gate(self, host: str | None) -> bool:
+        """Let other classes of connections be where no path could be refused."""
+        return not host or not self.enforcement.judge.lets_everything_pass(canonical_name(host))
+
+    def admit(
+        self, context: ssl.SSLContext, server_hostname: str | bytes | None, *, blocking: bool
+    ) -> Admission:
+        """Say how a connection is made, as `ContextPinning.admit` does.
+
+        Raises:
+            HostNameError: The name is none.
+            PinnedContextError: A client's certificate would leave before the check.
+            PinViolationError: The host is listed and the context does not verify it, or cannot
+                reach it as its set asks; or the policy source failed.
+        """
+        host = canonical_name(server_hostname)
+        pin_set, refuses = self.enforcement.judge.rules_for(host)
+        self._refuse_early_certificate(host, blocking=blocking and refuses)
+        is_verified = _verify_mode_of(context) != int(ssl.CERT_NONE)
+        if pin_set is not None:
+            if pin_set.trust is Trust.PINS_ONLY:
+                if not self._settings_are_known:
+                    reason = (
+                        "the context was made before enforcement began, so that its settings "
+                        "are not known"
+                    )
+                    self._refuse(host, pin_set, reason, "begin enforcement earlier")
+            elif not is_verified:
+                reason = "the application switched verification off for this connection"
+                self._refuse(host, pin_set, reason, "remove verify=False or CERT_NONE")
+            CContext.options.__set__(
+                context, CContext.options.__get__(context) | int(ssl.OP_NO_RENEGOTIATION)
+            )
+        admission = self._admission(context, host, pin_set)
+        return admission._replace(is_verified=is_verified or admission.trust is Trust.PINS_ONLY)
+
+    def confirm(self, admission: Admission, sslobj: Any) -> None:
+        """Check that OpenSSL's object is what was admitted, as `ContextPinning.confirm` does."""
+        if admission.trust is not Trust.PINS_ONLY:
+            is_verified = _verify_mode_of(admission.context) != int(ssl.CERT_NONE)
+            if admission.is_verified and not is_verified:
+                raise PinnedContextError(f"{admission.host}: verification was switched off")
+        self._confirm_birth(admission, sslobj)
+
+    def make(
+        self,
+        admission: Admission,
+        create: Callable[[ssl.SSLContext, Any], Any],
+        session: Any,
+    ) -> Any:
+        """Have OpenSSL's object made, with the name check on where the host is listed.
+
+        Some libraries switch it off to check the name themselves, after the handshake. OpenSSL
+        copies it when the object is made.
+        """
+        context = admission.context
+        if (
+            admission.trust is Trust.PINS_ONLY
+            or _checks_hostname(context)
+            or self.enforcement.judge.rules_for(admission.host)[0] is None
+        ):
+            return super().make(admission, create, session)
+        with self._switching_name_check:
+            _set_checks_hostname(context, True)  # noqa: FBT003
+            try:
+                return super().make(admission, create, session)
+            finally:
+                _set_checks_hostname(context, False)  # noqa: FBT003
+
+    def load_cert_chain(self, context: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
+        """Load a certificate, kept back where this was made while enforcement was on."""
+        if self._settings_are_known and context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+            super().load_cert_chain(context, *args, **kwargs)
+        else:
+            self.shows_certificate_early = True
+            CContext.load_cert_chain(context, *args, **kwargs)
+
+    def give_back(self) -> None:
+        """Let the context be as if it had never been pinned.
+
+        A certificate that was kept back stays in the twin, since its file may be gone, and is shown
+        from there.
+        """
+        if self.certificate_holder is not None:
+            self.certificate_holder.shows_to_all = True
+
+    def _refuse(self, host: str, pin_set: PinSet, reason: str, hint: str) -> None:
+        verdict = Verdict(
+            outcome=Outcome.UNDECIDABLE,
+            allowed=False,
+            violation=True,
+            host=host,
+            mode=pin_set.mode,
+            pin_set=pin_set,
+            reason=reason,
+            hint=hint,
+        )
+        violation = self.enforcement.judge.violation(verdict, (), None)
+        self.enforcement.judge.report(violation)
+        self._tell(verdict)
+        raise PinViolationError(violation)
+
+    def _tell_of_no_name(self) -> None:
+        reason = "the connection has no name by which it could be judged"
+        self._tell(
+            Verdict(
+                outcome=Outcome.UNDECIDABLE,
+                allowed=self._observes,
+                violation=True,
+                host=_NO_NAME,
+                reason=reason,
+            )
+        )
+
+    def _tell(self, verdict: Verdict) -> None:
+        if self.enforcement.tally is not None:
+            self.enforcement.tally(verdict)
