@@ -15,29 +15,22 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
-from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 
 from holdfast.certificates.trust_anchors import load_anchors
 from holdfast.enforcement.context_pinning import ContextPinning, Enforcement
-from holdfast.enforcement.genuine_context import CContext, GenuineContext, direct
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.live_connections import LiveConnections
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.pinned_connections import ClassHook, PinnedSSLObject, PinnedSSLSocket
 from holdfast.enforcement.pinned_methods import PinnedMethods
+from holdfast.enforcement.sealed_verification import SealedVerification, load_public_anchors
 from holdfast.enforcement.verified_path import PathReader
-from holdfast.errors import PinnedContextError, TrustStoreError
 from holdfast.pins.interfaces import PolicySource, ViolationSink
 from holdfast.pins.policy import Policy
 
-_verify_mode_of = CContext.verify_mode.__get__
-_checks_hostname = CContext.check_hostname.__get__
-_options_of = CContext.options.__get__
 
-
-class PinningContext(PinnedMethods, GenuineContext):  # type: ignore[misc]  # a property there
+class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  # a property there
     """A TLS client context that talks only to servers whose verified path satisfies the policy.
 
     It *is* an `ssl.SSLContext`: what takes one is pinned by it, blocking and async. A refused
@@ -55,9 +48,6 @@ class PinningContext(PinnedMethods, GenuineContext):  # type: ignore[misc]  # a 
 
     sslsocket_class = ClassHook(PinnedSSLSocket)
     sslobject_class = ClassHook(PinnedSSLObject)
-    verify_flags = direct("verify_flags")
-    minimum_version = direct("minimum_version")
-    maximum_version = direct("maximum_version")
 
     def __new__(
         cls,
@@ -86,64 +76,5 @@ class PinningContext(PinnedMethods, GenuineContext):  # type: ignore[misc]  # a 
         self._holdfast_pinning = ContextPinning(
             Enforcement(judge, PathReader(), LiveConnections(source))
         )
-        self.options = self.options
-        if sys.version_info >= (3, 13):  # what create_default_context() does there
-            self.verify_flags |= ssl.VERIFY_X509_STRICT
-        if anchors:
-            self.load_verify_locations(cadata=b"".join(anchors))
-        else:
-            _load_platform_anchors(self)
-
-    @property
-    def options(self) -> ssl.Options:
-        """The protocol options. Renegotiation stays off: it could bring another certificate."""
-        return ssl.Options(_options_of(self))
-
-    @options.setter
-    def options(self, value: int) -> None:
-        CContext.options.__set__(self, value | ssl.OP_NO_RENEGOTIATION)
-
-    @property
-    def verify_mode(self) -> ssl.VerifyMode:
-        """Always CERT_REQUIRED: without verification a CA pin means nothing."""
-        return ssl.VerifyMode(_verify_mode_of(self))
-
-    @verify_mode.setter
-    def verify_mode(self, value: int) -> None:
-        if value != ssl.CERT_REQUIRED:
-            raise PinnedContextError(
-                "a pinned context always verifies certificates",
-                hint="remove verify=False or CERT_NONE",
-            )
-
-    @property
-    def check_hostname(self) -> bool:
-        """Always True."""
-        return bool(_checks_hostname(self))
-
-    @check_hostname.setter
-    def check_hostname(self, value: bool) -> None:
-        if not value:
-            raise PinnedContextError(
-                "a pinned context always checks the host name",
-                hint="remove check_hostname=False or assert_hostname",
-            )
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        """Refuse to be copied or pickled: the copy would not be pinned."""
-        raise TypeError("a pinned context cannot be copied or pickled")
-
-
-def _load_platform_anchors(context: ssl.SSLContext) -> None:
-    """Load the platform's trust store; refuse an empty one, which could not say why it fails."""
-    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    if context.cert_store_stats()["x509_ca"] > 0:
-        return
-    # OpenSSL reads the directory when it looks for an issuer, not before.
-    directory: str | None = ssl.get_default_verify_paths().capath
-    if directory and any(Path(directory).glob("*.0")):
-        return
-    raise TrustStoreError(
-        "the platform's trust store is empty",
-        hint="install the system's CA certificates, or pass public_anchors=certifi.where()",
-    )
+        self.seal()
+        load_public_anchors(self, anchors)

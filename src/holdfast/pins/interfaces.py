@@ -1,8 +1,8 @@
-"""The two protocols through which the parts meet."""
+"""The protocols through which the parts meet."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Violation
@@ -21,4 +21,16 @@ class ViolationSink(Protocol):
 
     def report(self, violation: Violation) -> None:
         """Take note of a violation; return at once. What it raises is swallowed and logged."""
+        ...
+
+
+class OwnChannel(Protocol):
+    """A way to Holdfast's own origins (updates, reports) that no policy can cut off.
+
+    A policy that refuses what is unlisted would refuse its own successor otherwise. What comes over
+    it is trusted for its signature, not for the connection.
+    """
+
+    def context(self) -> Any:  # noqa: ANN401  an ssl.SSLContext, which is no word of this package
+        """Return a client's TLS context that verifies, and connects to those origins only."""
         ...
