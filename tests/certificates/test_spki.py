@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -95,6 +96,7 @@ def test_it_agrees_with_rust_on_every_known_certificate(
     assert expected == {der: sliced(der) for der in expected}
 
 
+@pytest.mark.threat("T38")
 def test_it_agrees_with_openssl_on_every_known_certificate(
     known_certificates: tuple[bytes, ...], openssl_spki: Callable[[bytes], bytes | None]
 ) -> None:
@@ -106,6 +108,7 @@ def test_it_agrees_with_openssl_on_every_known_certificate(
     assert [b"\xa0\x03\x02\x01\x07"] == [der[8:13] for der in others]
 
 
+@pytest.mark.threat("T42")
 @pytest.mark.parametrize(
     "name", ["x509/e-trust.ru.der", "x509/custom/unsupported_subject_public_key_info.pem"]
 )
@@ -187,6 +190,7 @@ def seeds(
     return [der for der in (*made, *known) if der[1] == der[5] == 0x82]
 
 
+@pytest.mark.threat("T40")
 def test_no_mutant_gives_another_key(
     seeds: list[bytes],
     rust_spki: Callable[[bytes], bytes | None],
@@ -269,6 +273,22 @@ def test_both_digests_are_of_the_bytes_as_they_stand(
     assert expected == chain_certificate(der)
 
 
+@pytest.mark.threat("T39")
+def test_each_encoding_of_a_key_has_its_own_pin() -> None:
+    """One point, plain, compressed and hybrid (RFC 5480 section 2.2): other bytes, another pin."""
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    numbers = key.public_numbers()
+    x, y, odd = numbers.x.to_bytes(32), numbers.y.to_bytes(32), numbers.y & 1
+    algorithm = tlv(0x30, bytes.fromhex("06072a8648ce3d020106082a8648ce3d030107"))
+    points = (b"\4" + x + y, bytes([2 + odd]) + x, bytes([6 + odd]) + x + y)
+    keys = [tlv(0x30, algorithm, tlv(0x03, b"\0", point)) for point in points]
+
+    pins = [chain_certificate(framed(VERSION, BEFORE, one)).spki_sha256 for one in keys]
+    assert keys[0] == key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert [sha256(one).digest() for one in keys] == pins
+    assert 3 == len(set(pins))
+
+
 @pytest.mark.parametrize(
     "der",
     [
@@ -335,6 +355,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.threat("T40")
 @pytest.mark.parametrize("der", REFUSED.values(), ids=REFUSED)
 def test_each_deviation_is_refused(der: bytes) -> None:
     """What another reader could take differently, or not at all, is refused."""

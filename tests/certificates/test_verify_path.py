@@ -88,6 +88,18 @@ def test_another_path_is_tried_when_the_first_leads_nowhere(root: Authority) -> 
     assert (leaf, *_anchors(crossed, other)) == _path(presented, _anchors(other))
 
 
+@pytest.mark.threat("T44")
+def test_a_maze_of_issuers_ends(root: Authority) -> None:
+    """Two CAs that issue each other, ninety times, are given up after a number of signatures."""
+    one = Authority.new("One")
+    other = Authority.new("Other", key=one.key)
+    maze = _anchors(*[x.cross_sign(y) for x, y in [(other, one), (one, other)] * 45])
+    answer = _failure((*_sent(one.issue(HOST)), *maze), _anchors(root))
+
+    assert Outcome.UNTRUSTED is answer.outcome
+    assert "signature check limit" in answer.reason
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_ip_literals_match_addresses(root: Authority, host: str) -> None:
     """A host that is an IP address is looked for among the addresses of the certificate."""

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from holdfast.enforcement import gate
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.errors import PinViolationError
 from holdfast.enforcement.verified_path import PathReader
-from holdfast.lab.authorities import Authority, Identity, self_signed
+from holdfast.lab.authorities import Authority, Identity, PrivateKey, self_signed
 from holdfast.lab.server import LabServer
 from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Observed, Outcome, Violation
@@ -74,6 +76,103 @@ def test_an_untrusted_chain_of_a_pinned_host_is_a_violation(
     assert NOTHING == received(server)
 
 
+_VERSION_3 = b"\xa0\x03\x02\x01\x02"
+
+
+def _of_version_8(signed: bytes) -> bytes:
+    """Give a certificate a version that does not exist."""
+    return signed.replace(_VERSION_3, _VERSION_3[:-1] + b"\x07", 1)
+
+
+def _of_negative_serial(signed: bytes) -> bytes:
+    """Give it a serial number that is negative (RFC 5280 section 4.1.2.2)."""
+    at = signed.index(_VERSION_3) + len(_VERSION_3) + 2
+    return signed[:at] + bytes([signed[at] | 0x80]) + signed[at + 1 :]
+
+
+def _odd_identity(
+    authority: Authority, key: PrivateKey | None, change: Callable[[bytes], bytes]
+) -> Identity:
+    """Return an identity whose certificate is changed and signed again."""
+    regular = authority.issue("localhost", key=key)
+    assert isinstance(authority.key, ec.EllipticCurvePrivateKey)
+    signed = change(regular.certificate.tbs_certificate_bytes)
+    signature = b"\0" + authority.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    body = signed + algorithm + b"\3" + bytes([len(signature)]) + signature
+    odd = b"\x30\x82" + len(body).to_bytes(2) + body
+
+    class Odd(Identity):
+        @property
+        def chain_pem(self) -> str:
+            return ssl.DER_cert_to_PEM_cert(odd)
+
+    return Odd(regular.key, regular.chain)
+
+
+@pytest.mark.threat("T41")
+@pytest.mark.parametrize(
+    ("change", "outcomes"),
+    [
+        (_of_version_8, {"pinned": Outcome.UNDECIDABLE, "other": Outcome.UNDECIDABLE}),
+        (_of_negative_serial, {"pinned": None, "other": Outcome.MISMATCH}),
+    ],
+    ids=["version 8", "negative serial"],
+)
+@pytest.mark.parametrize("shown", ["pinned", "other"])
+def test_what_openssl_takes_and_parsers_do_not(
+    *,
+    start: Start,
+    honest: Authority,
+    identity: Identity,
+    anchors: Path,
+    pinned: Pinned,
+    exchange: Exchange,
+    received: Received,
+    violations: list[Violation],
+    change: Callable[[bytes], bytes],
+    outcomes: dict[str, Outcome | None],
+    shown: str,
+) -> None:
+    """A certificate that cannot be read is refused and reported, and one that can is judged."""
+    key = identity.key if shown == "pinned" else None
+    server = start(_odd_identity(honest, key, change))
+    taken, _ = exchange(server, ssl.create_default_context(cafile=anchors))
+    assert taken.startswith(b"HTTP/1.1 200 OK")
+    before = server.application_bytes
+
+    expected = outcomes[shown]
+    if expected is None:
+        exchange(server, pinned())
+    else:
+        with pytest.raises(PinViolationError):
+            exchange(server, pinned())
+        assert (before, 0) == received(server)
+    assert [expected] * bool(expected) == [one.verdict.outcome for one in violations]
+
+
+@pytest.mark.threat("T44")
+def test_a_maze_of_issuers_ends_in_a_refusal(
+    *,
+    start: Start,
+    pinned: Pinned,
+    exchange: Exchange,
+    received: Received,
+    violations: list[Violation],
+) -> None:
+    """Ninety certificates of two CAs that issue each other lead in circles and nowhere."""
+    one = Authority.new("One")
+    other = Authority.new("Other", key=one.key)
+    maze = [x.cross_sign(y) for x, y in [(other, one), (one, other)] * 45]
+    server = start(one.issue("localhost").with_chain(*[ca.certificate for ca in maze]))
+
+    with pytest.raises(PinViolationError):
+        exchange(server, pinned())
+
+    assert [Outcome.UNTRUSTED] == [one.verdict.outcome for one in violations]
+    assert NOTHING == received(server)
+
+
 def test_an_untrusted_chain_of_an_unlisted_host_is_the_stock_error(
     start: Start,
     untrusted: tuple[Identity, Observed],
@@ -111,6 +210,7 @@ def test_a_slow_server_is_a_timeout(pinned: Pinned, violations: list[Violation])
     assert [] == violations
 
 
+@pytest.mark.threat("T47")
 @pytest.mark.parametrize(
     ("linger", "expected"),
     [
@@ -275,6 +375,7 @@ def test_a_real_interrupt_leaves_no_way_through(
     assert NOTHING == received(server)
 
 
+@pytest.mark.threat("T49")
 def test_threads_see_the_old_policy_or_the_new(
     start: Start,
     identity: Identity,

@@ -48,6 +48,7 @@ def test_a_digest_that_begins_with_a_slash_is_not_taken_for_curls_form() -> None
         Pin.parse(f"sha256///{encoded}")
 
 
+@pytest.mark.threat("T34")
 @given(DIGESTS, st.integers(min_value=1, max_value=3))
 def test_a_digest_has_one_spelling(digest: bytes, change: int) -> None:
     """Setting the unused bits of the last character is refused: two texts must not be one pin."""
@@ -74,6 +75,7 @@ def test_any_text_is_a_pin_or_a_clear_error(text: str) -> None:
         assert hint or pin == Pin.parse(str(pin))
 
 
+@pytest.mark.threat("T33", "T35")
 @pytest.mark.parametrize(
     ("text", "fix"),
     [
@@ -97,6 +99,7 @@ def test_any_text_is_a_pin_or_a_clear_error(text: str) -> None:
         (ENCODED, "say what was hashed"),
         ("sha1/DmxUShsZuNiqPQsX2Oi9uv2sCnw=", "SHA-1"),
         ("md5/DmxUShsZuNiqPQsX2Oi9uv2sCg==", "MD5"),
+        (f"sha512/{base64.b64encode(DIGEST * 2).decode()}", "write sha256/"),
         (f"cert-sha256//{ENCODED}", "44 characters|has 32 bytes"),
         (f'pin-sha256="{ENCODED}', "lower case|write sha256/"),
         (f"sha256/{ENCODED[:43]}\N{FULLWIDTH EQUALS SIGN}", "44 characters"),

@@ -5,10 +5,14 @@ import h2.config
 import h2.connection
 import h2.events
 import httpx
+import httpx2
 import pytest
 
 import holdfast
+from holdfast.enforcement.context import PinningContext
+from holdfast.lab.authorities import Identity
 from holdfast.lab.server import LabServer, ServerStream
+from holdfast.pins.policy import Policy, Unlisted
 from holdfast.testing import PinnedServer
 
 LIBRARIES = ["httpx", "httpx2"]
@@ -46,6 +50,31 @@ def test_http2(library: str, expected: object, run_recipe: Callable[..., object]
     serve = partial(LabServer, alpn=["h2"], dialogue=_http2)
 
     assert expected == run_recipe("httpx", "HTTP/2", serve=serve, change=_with(library))
+
+
+@pytest.mark.threat("T22")
+def test_a_connection_is_not_shared_with_another_host(
+    pinned: Callable[..., PinningContext], policy_for: Callable[..., Policy], identity: Identity
+) -> None:
+    """Neither httpx coalesces hosts that share address and certificate (RFC 9113 section 9.1.1)."""
+    context = pinned(policy_for(unlisted=Unlisted.REFUSE))
+    for client in (
+        httpx.Client(http2=True, verify=context),
+        httpx2.Client(http2=True, verify=context),
+    ):
+        with LabServer(identity, alpn=["h2"], dialogue=_http2) as server, client:
+            assert "HTTP/2" == client.get(server.url).http_version
+            before = server.application_bytes
+            with pytest.raises((httpx.ConnectError, httpx2.ConnectError)) as caught:
+                client.get(f"https://127.0.0.1:{server.port}")
+            assert "HTTP/2" == client.get(server.url).http_version
+            connections = server.connections
+
+        violation = holdfast.violation_from(caught.value)
+        assert violation is not None
+        assert "127.0.0.1" == violation.verdict.host
+        assert [True, False] == [one.application_bytes > 0 for one in connections]
+        assert 0 < before < connections[0].application_bytes
 
 
 def test_a_transport_that_retries(pinned_server: PinnedServer) -> None:
