@@ -56,6 +56,7 @@ def test_the_pinned_server_is_reached(pinned_server: PinnedServer) -> None:
     assert f"https://{pinned_server.host}:{pinned_server.port}" == pinned_server.url
 
 
+@pytest.mark.threat("T09")
 def test_renewal_and_next_key(pinned_server: PinnedServer) -> None:
     """A new certificate for the same key and the key in reserve are both accepted."""
     pinned_server.renew_certificate()

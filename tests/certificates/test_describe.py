@@ -112,6 +112,7 @@ def test_no_certificate_makes_it_raise_or_warn(known_certificates: tuple[bytes, 
     assert 600 < sum(not item.subject.startswith("unreadable") for item in described)
 
 
+@pytest.mark.threat("T45")
 @given(data=st.data())
 def test_no_damage_makes_it_raise(
     data: st.DataObject, known_certificates: tuple[bytes, ...]

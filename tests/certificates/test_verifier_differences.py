@@ -361,6 +361,7 @@ def test_openssl_accepts_what_is_refused_here(phrase: str, make_chain: Callable[
     assert 1 == len(_beginning_with(phrase, shown.phrases()))
 
 
+@pytest.mark.threat("T08")
 @pytest.mark.parametrize(("phrase", "make_chain"), _cases(REFUSED))
 def test_openssl_refuses_what_is_accepted_here(
     phrase: str, make_chain: Callable[[], Shown]

@@ -31,6 +31,7 @@ def test_all_well(run: Run, pinned: str) -> None:
     assert (0, "") == (ran.returncode, ran.stderr)
 
 
+@pytest.mark.threat("T37")
 def test_new_key_is_a_finding(
     run: Run, pinned: str, server: LabServer, authority: Authority
 ) -> None:

@@ -77,6 +77,7 @@ def test_way_to_the_path_is_named() -> None:
     assert (sys.version_info >= (3, 13)) == ("the public method" in answer.detail)
 
 
+@pytest.mark.threat("T26", "T27")
 def test_overrides_are_told(tmp_path: Path) -> None:
     """A variable that changes trust is a note, a dangling or leaking one a warning."""
     there = str(tmp_path)

@@ -37,6 +37,7 @@ def test_policy_without_flaw(run: Run, folder: Path) -> None:
     assert (0, "pins.toml: nothing found\n", "") == (ran.returncode, ran.stdout, ran.stderr)
 
 
+@pytest.mark.threat("T18")
 @pytest.mark.parametrize(
     ("hosts", "code"),
     [

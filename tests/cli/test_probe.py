@@ -198,6 +198,7 @@ def test_errors_are_told_in_plain_words(error: OSError, words: str) -> None:
     assert words == in_plain_words(error)
 
 
+@pytest.mark.threat("T46")
 def test_endless_handshake_is_given_up() -> None:
     """A server that never comes to the end of its handshake is left before the deadline."""
     # TLS 1.2 clients pass over HelloRequests, however many there are (RFC 5246 section 7.4.1.1).

@@ -69,6 +69,7 @@ def test_the_pinned_server_sees_it(
     assert [client_identity.der] == _shown(server)
 
 
+@pytest.mark.threat("T31")
 def test_an_impostor_does_not_see_it(
     ask: Ask,
     impostor: Identity,

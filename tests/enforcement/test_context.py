@@ -156,6 +156,7 @@ for port in sys.argv[4:]:
 """
 
 
+@pytest.mark.threat("T29")
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_truststore_does_not_take_the_pins_away(
     *,

@@ -24,6 +24,7 @@ def _wrap_bio(context: ssl.SSLContext, name: object) -> ssl.SSLObject:
     return context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)  # type: ignore[arg-type]
 
 
+@pytest.mark.threat("T14", "T15")
 @pytest.mark.parametrize(
     "name", ["localhost", "LOCALHOST", "LocalHost", "localhost.", b"LOCALHOST."]
 )
@@ -48,6 +49,7 @@ def test_each_spelling_of_a_name_has_its_pins(
     assert "localhost" == server.connections[0].server_name
 
 
+@pytest.mark.threat("T13", "T16")
 @pytest.mark.parametrize(
     ("pattern", "name"),
     [
@@ -82,6 +84,7 @@ def test_addresses_and_international_names_have_their_pins(
     assert NOTHING == received(rogue)
 
 
+@pytest.mark.threat("T16", "T17")
 @pytest.mark.parametrize(
     "name",
     [
@@ -113,6 +116,7 @@ def test_what_is_no_name_is_refused_before_anything_is_sent(pinned: Pinned, name
 
 
 # Debian's Python 3.11 warns here, in its own mend of the CVE.
+@pytest.mark.threat("T12")
 @pytest.mark.filterwarnings("ignore:check_hostname requires server_hostname")
 @pytest.mark.parametrize("name", [None, "", b""])
 def test_a_nameless_connection_is_refused(pinned: Pinned, name: str | bytes | None) -> None:

@@ -56,6 +56,7 @@ def test_the_impostor_fools_who_does_not_pin(
     assert received(server) > NOTHING
 
 
+@pytest.mark.threat("T01")
 def test_a_rogue_ca_gets_nothing(
     start: Start,
     impostor: Identity,
@@ -75,6 +76,7 @@ def test_a_rogue_ca_gets_nothing(
     assert Outcome.MISMATCH is refusal.value.violation.verdict.outcome
 
 
+@pytest.mark.threat("T02")
 @pytest.mark.parametrize("padding", ["leaf", "ca"])
 def test_padding_gets_nothing(
     *,
@@ -102,6 +104,7 @@ def test_padding_gets_nothing(
     assert added.public_bytes(Encoding.DER) in [one.der for one in presented.certificates]
 
 
+@pytest.mark.threat("T11")
 def test_a_pinned_ca_satisfies(
     start: Start,
     honest: Authority,

@@ -135,6 +135,7 @@ async def test_an_untrusted_server_gets_nothing(
     assert NOTHING == await asyncio.to_thread(received, server)
 
 
+@pytest.mark.threat("T31")
 @each_client
 async def test_the_client_certificate_does_not_reach_an_impostor(
     *,
@@ -179,6 +180,7 @@ async def test_the_client_certificate_reaches_the_pinned_server(
     assert client_identity.der == server.connections[0].client_certificate
 
 
+@pytest.mark.threat("T32")
 async def test_what_an_impostor_says_first_is_not_handed_on(
     start: Start, impostor: Identity, pinned: Pinned
 ) -> None:
@@ -205,6 +207,7 @@ async def test_what_an_impostor_says_first_is_not_handed_on(
     assert [] == told
 
 
+@pytest.mark.threat("T12")
 async def test_a_nameless_start_tls_is_refused(
     start: Start, identity: Identity, pinned: Pinned, received: Received
 ) -> None:
@@ -258,6 +261,7 @@ def _open_descriptors() -> dict[str, str]:
     return found
 
 
+@pytest.mark.threat("T48")
 @pytest.mark.skipif(not DESCRIPTORS.exists(), reason="needs Linux's list of descriptors")
 @pytest.mark.parametrize("steps", range(8))
 async def test_cancelling_a_handshake_leaks_nothing(

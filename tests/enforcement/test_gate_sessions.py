@@ -53,6 +53,7 @@ def test_a_session_is_resumed_for_its_host(
         assert _last_was_resumed(server)
 
 
+@pytest.mark.threat("T05")
 def test_a_session_is_not_resumed_for_another_host(
     start: Start, identity: Identity, pinned: Pinned, policy_for: PolicyFor, exchange: Exchange
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_session_from_an_unlisted_host_is_no_way_in(
     assert before == server.application_bytes
 
 
+@pytest.mark.threat("T04")
 def test_a_session_is_judged_under_the_policy_of_now(
     *,
     start: Start,
@@ -106,6 +108,7 @@ def test_a_session_is_judged_under_the_policy_of_now(
     assert before == server.application_bytes
 
 
+@pytest.mark.threat("T06")
 @pytest.mark.parametrize("name", ["localhost", "other.example"])
 def test_a_session_is_refused_once_its_key_is_denied(
     *,

@@ -358,6 +358,7 @@ def test_one_that_cannot_be_judged_does_not_keep_the_others_alive(
     assert "could not be judged again" in caplog.text
 
 
+@pytest.mark.threat("T50")
 def test_a_forked_child_watches_by_itself(
     *,
     start: Start,
@@ -428,6 +429,7 @@ def pooled(identity: Identity, policy: Policy, source: Source) -> LabServer:
     return LabServer(identity)
 
 
+@pytest.mark.threat("T06")
 def test_requests_does_not_go_on_with_a_pooled_connection(
     pooled: LabServer, source: Source, denying: Policy, anchors: Path, violations: list[Violation]
 ) -> None:

@@ -60,6 +60,7 @@ async def speak_first(stream: ServerStream) -> None:
         pass
 
 
+@pytest.mark.threat("T32")
 @either_use
 def test_an_implicit_handshake_is_judged(
     start: Start,

@@ -11,6 +11,7 @@ from holdfast.errors import PinnedContextError
 Pinned = Callable[..., PinningContext]
 
 
+@pytest.mark.threat("T29")
 def test_a_patched_ssl_is_noticed(pinned: Pinned, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a patch makes Python return other classes, no connection leaves the context."""
 

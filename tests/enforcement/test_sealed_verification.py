@@ -45,6 +45,7 @@ UNDERNEATH = [_name_check_off, _verification_off, _verification_optional, _reneg
 underneath = pytest.mark.parametrize("change", UNDERNEATH)
 
 
+@pytest.mark.threat("T30")
 def test_verification_cannot_be_switched_off(pinned: Pinned) -> None:
     """Assigning a weaker setting is an error, and assigning the sealed one is not."""
     context = pinned()
@@ -62,6 +63,7 @@ def test_verification_cannot_be_switched_off(pinned: Pinned) -> None:
     assert ssl.OP_NO_RENEGOTIATION in context.options
 
 
+@pytest.mark.threat("T03")
 @underneath
 def test_what_was_switched_off_underneath_is_noticed(
     start: Start,

@@ -83,6 +83,7 @@ def test_other_texts_are_refused(text: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.threat("T17")
 @pytest.mark.parametrize(
     "text",
     [

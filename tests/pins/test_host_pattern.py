@@ -57,6 +57,7 @@ def test_any_text_is_a_host_or_a_clear_error(text: str) -> None:
     assert hint or (host.isascii() and host == canonical_host(host))
 
 
+@pytest.mark.threat("T18")
 @given(PATTERNS, HOSTS)
 def test_covers_agrees_with_a_naive_second_implementation(pattern: HostPattern, host: str) -> None:
     """Comparing texts and comparing lists of labels give the same answer."""
@@ -131,6 +132,7 @@ def test_a_name_takes_its_canonical_form(text: str, host: str) -> None:
     assert host == canonical_host(text)
 
 
+@pytest.mark.threat("T16")
 @pytest.mark.parametrize(
     "text",
     [

@@ -83,6 +83,7 @@ def test_private_anchors_are_a_second_pin() -> None:
         assert Mode.ENFORCE is pin_set.mode
 
 
+@pytest.mark.threat("T03", "T37")
 @pytest.mark.parametrize(
     ("changes", "place"),
     [

@@ -318,6 +318,7 @@ def test_one_mistake_in_a_set_gives_one_message(keys: dict[str, Any], place: str
     assert [f"pin_set.payments.{place}".rstrip(".")] == list(problems_of(with_set(**keys)))
 
 
+@pytest.mark.threat("T36")
 @given(
     st.sampled_from(["hosts", "leaf", "backup", "ca", "anchors"]),
     VALUES

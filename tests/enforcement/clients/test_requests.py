@@ -86,6 +86,7 @@ def test_other_failures_are_retried(pinned_server: PinnedServer) -> None:
     assert 3 == sum(len(seen.requests) for seen in pinned_server.wait_for(closed=1))
 
 
+@pytest.mark.threat("T30")
 @pytest.mark.parametrize("verify", [False, None, ""])
 def test_verification_cannot_be_switched_off(verify: bool, pinned_server: PinnedServer) -> None:
     """`verify=False` is a clear error and not a connection, and leaves the pins in force."""
@@ -207,6 +208,7 @@ def test_proxy(has_tls: bool, pinned_server: PinnedServer) -> None:
         assert 2 == len(proxy.wait_for(closed=2))
 
 
+@pytest.mark.threat("T24")
 def test_a_proxy_is_judged_like_any_other_host(pinned_server: PinnedServer) -> None:
     """A proxy spoken to over TLS under a pinned name needs a pinned key, or hears nothing."""
     with _session(PinningAdapter(pinned_server.context())) as session:

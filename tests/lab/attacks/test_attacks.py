@@ -202,6 +202,7 @@ def test_who_does_not_pin_is_fooled_as_described(attack: Attack, client: Client)
     )
 
 
+@pytest.mark.threat("T09", "T10", "T43", "T45", "T46")
 def test_who_pins_is_not_fooled(attack: Attack, client: Client) -> None:
     """A client that pins sends the attacker no data, in TLS or in the clear."""
     failure, seen = client.visit(attack, attack.rogue, client.pinned(attack), _limit(attack))
@@ -215,6 +216,7 @@ def test_who_pins_is_not_fooled(attack: Attack, client: Client) -> None:
         assert isinstance(failure, PinViolationError)
 
 
+@pytest.mark.threat("T36")
 def test_an_empty_pin_is_no_pin_set(client: Client) -> None:
     """A policy without pins is refused when it is read, before anything could connect."""
     misconfigure = ATTACKS["empty_pin"].misconfigure
