@@ -1,6 +1,6 @@
-"""What all tests share: the fixture of `holdfast.testing`, and how much property tests search.
+"""What all tests share: the fixture of `holdfast.testing`, how much property tests search, marks.
 
-The same examples each time, more of them on request.
+Property tests take the same examples each time, more of them on request.
 """
 
 import pytest
