@@ -7,6 +7,7 @@
     ├── CertificateError        ValueError    bytes that are no certificate or key
     ├── TrustStoreError         ValueError    no trust anchors, or unusable ones
     ├── PinnedContextError      ValueError    a pinned context asked to let something pass unchecked
+    ├── UncoveredStackError     ImportError   a TLS stack that cannot be pinned, where it must be
     ├── UnsupportedRuntimeError RuntimeError  no access to the path that OpenSSL verified
     └── PinViolationError       ssl.SSLCertVerificationError  (in `holdfast.enforcement.errors`)
 
@@ -51,6 +52,10 @@ class TrustStoreError(HoldfastError, ValueError):
 
 class PinnedContextError(HoldfastError, ValueError):
     """A pinned context was asked for something that would let a connection pass unchecked."""
+
+
+class UncoveredStackError(HoldfastError, ImportError):
+    """A module with a TLS stack of its own was imported where only pinned hosts may be reached."""
 
 
 class UnsupportedRuntimeError(HoldfastError, RuntimeError):

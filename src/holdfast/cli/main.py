@@ -35,6 +35,7 @@ _COMMANDS = {
     "lint": ("holdfast.cli.lint", "Look for mistakes in policies, offline."),
     "evaluate": ("holdfast.cli.evaluate", "Say what a client would decide about a chain, offline."),
     "key": ("holdfast.cli.key", "Make keys, and take the pins of keys."),
+    "run": ("holdfast.cli.run", "Run a Python program with the policy enforced in all of it."),
     "doctor": ("holdfast.cli.doctor", "Check whether pins can be enforced here, with a self-test."),
     "lab": ("holdfast.cli.lab", "Attack a client, in any language: which attacks does it stop?"),
     "demo": ("holdfast.cli.demo", "See an interception refused, on loopback."),
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = holdfast.main(arguments, prog_name="holdfast", standalone_mode=False)
         sys.stdout.flush()
     except (HoldfastError, click.ClickException, OSError) as error:
-        return _tell(error)
+        return tell(error)
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     except SystemExit:  # click's own answer to a broken pipe
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
-def _tell(error: HoldfastError | click.ClickException | OSError) -> int:
+def tell(error: HoldfastError | click.ClickException | OSError) -> int:
     """Say on stderr what is wrong with the input, and return the exit code."""
     match error:
         case PolicyError():

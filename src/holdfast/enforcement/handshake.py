@@ -78,6 +78,13 @@ class HandshakeJudge:
             return None, policy.unlisted is Unlisted.REFUSE
         return pin_set, pin_set.mode is Mode.ENFORCE
 
+    def refuses_unlisted(self) -> bool:
+        """Tell whether only hosts with pins may be reached now."""
+        try:
+            return self._source.current().unlisted is Unlisted.REFUSE
+        except Exception:  # noqa: BLE001  whatever a source raises, nothing is allowed then
+            return True
+
     def lets_everything_pass(self, host: str) -> bool:
         """Tell whether a host may be reached over any path: unlisted, allowed, no key denied."""
         try:

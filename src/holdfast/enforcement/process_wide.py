@@ -32,6 +32,7 @@ from holdfast.enforcement.live_connections import LiveConnections
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.pinned_connections import ClassHook, PinnedSSLObject, PinnedSSLSocket
 from holdfast.enforcement.pinned_methods import PinnedMethods
+from holdfast.enforcement.uncovered_stacks import StackWatch, TellOfStack
 from holdfast.enforcement.verified_path import PathReader
 from holdfast.errors import PinnedContextError
 from holdfast.findings.policy_in_force import in_force
@@ -40,6 +41,7 @@ from holdfast.pins.policy import Policy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.facts.tls_stacks import TlsStack
     from holdfast.pins.interfaces import PolicySource, ViolationSink
     from holdfast.pins.verdict import Verdict
 
@@ -94,6 +96,7 @@ def begin(
     sink: ViolationSink,
     *,
     tally: Callable[[Verdict], object] | None = None,
+    on_stack: TellOfStack | None = None,
     observes: bool = False,
 ) -> None:
     """Begin process-wide enforcement.
@@ -102,6 +105,7 @@ def begin(
         source: The policy.
         sink: Where violations go.
         tally: Told of each verdict.
+        on_stack: Told of TLS stacks that cannot be covered; without it, the log is.
         observes: Whether nothing is to be refused that has no verdict either.
 
     Raises:
@@ -109,8 +113,15 @@ def begin(
     """
     judge = HandshakeJudge(source, sink)
     _PROCESS.begin(
-        Enforcement(judge, PathReader(), LiveConnections(source), tally), observes=observes
+        Enforcement(judge, PathReader(), LiveConnections(source), tally),
+        StackWatch(judge.refuses_unlisted, on_stack or _log_stack),
+        observes=observes,
     )
+
+
+def _log_stack(stack: TlsStack, *, refused: bool) -> None:
+    what = "was refused" if refused else "is not pinned"
+    _log.warning("%s makes TLS connections past ssl, and %s: %s", stack.name, what, stack.advice)
 
 
 class _ProcessWide:
@@ -119,29 +130,34 @@ class _ProcessWide:
     def __init__(self) -> None:
         self._changing = threading.Lock()
         self._enforcement: Enforcement | None = None
+        self._stacks: StackWatch | None = None
         self._observes = False
         self._adopted: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
         self._stock: list[tuple[type, str, Any]] = []
 
-    def begin(self, enforcement: Enforcement, *, observes: bool) -> None:
+    def begin(self, enforcement: Enforcement, stacks: StackWatch, *, observes: bool) -> None:
         with self._changing:
             if self._enforcement is not None:
                 raise PinnedContextError(
                     "enforcement is process-wide already", hint="call holdfast.uninstall() first"
                 )
-            self._enforcement, self._observes = enforcement, observes
+            self._enforcement, self._stacks = enforcement, stacks
+            self._observes = observes
             adopt_with(self._adopt)
             for owner in dict.fromkeys((CPythonContext, GenuineContext)):
                 for name, hook in _HOOKS.items():
                     if owner is CPythonContext or name in owner.__dict__:
                         self._put(owner, name, hook)
             self._put(CPythonContext, "__new__", staticmethod(self._new))
+            stacks.begin()
 
     def end(self) -> None:
         with self._changing:
             if self._enforcement is None:
                 return
             self._enforcement = None
+            if self._stacks is not None:
+                self._stacks.end()
             adopt_with()
             while self._stock:
                 owner, name, value = self._stock.pop()

@@ -1,0 +1,139 @@
+"""`holdfast run`: run a Python program with pins enforced in all of it, its code unchanged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from holdfast.certificates.load_policy import load_policy
+from holdfast.cli.coverage_report import print_coverage
+from holdfast.cli.draft_policy import write_draft
+from holdfast.cli.options import format_option, path_option, policy_option
+from holdfast.cli.output import Format, say
+from holdfast.cli.program import NotEnforcedError, run_confirmed
+from holdfast.enforcement.coverage_folder import CoverageFolder
+from holdfast.enforcement.python_command import PythonCommand, python_command
+from holdfast.enforcement.run_child import Order
+from holdfast.errors import HoldfastError
+from holdfast.findings.policy_in_force import in_force
+
+OWN_FAILURE = 125
+
+
+class _Run(click.Command):
+    """A command whose own failures have one exit code, told apart from those of the program."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: object,
+    ) -> click.Context:
+        """Read the arguments."""
+        with _Failures():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run."""
+        with _Failures():
+            return super().invoke(ctx)
+
+
+class _Failures:
+    """Tells what goes wrong, as the other commands do, and ends with the code of `run`."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, HoldfastError | click.ClickException | OSError):
+            from holdfast.cli.main import tell  # it imports this module
+
+            tell(error)
+            raise click.exceptions.Exit(OWN_FAILURE)
+
+
+@click.command(
+    "run",
+    cls=_Run,
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+)
+@click.argument("command", metavar="-- CMD [ARG]...", nargs=-1, type=click.UNPROCESSED)
+@policy_option
+@path_option(
+    "--observe", help="Enforce nothing; write the hosts seen to this new file, as a draft policy."
+)
+@click.option("--coverage", is_flag=True, help="Say at the end what was pinned and what was not.")
+@format_option()
+def command(
+    *,
+    command: tuple[str, ...],
+    policy: Path,
+    observe: Path | None,
+    coverage: bool,
+    output_format: Format,
+) -> int:
+    """Run a Python program, and the Pythons that it starts, with the policy enforced.
+
+    CMD is `python app.py`, `python -m app`, or a script whose first line names a Python, such as
+    what pip installs. Nothing of it runs before enforcement is on.
+
+    All that goes through Python's ssl is covered. Programs of another kind that it starts, and
+    Pythons started with -I, -E or -S, are not: --coverage lists them, with the TLS libraries seen
+    that do not use ssl. Where the policy refuses unlisted hosts, those cannot be imported.
+
+    The exit code is the program's own, or 128 and the number of the signal that ended it; 125 if
+    it could not be run with the policy enforced. The report of --coverage is on stderr.
+    """
+    if not command:
+        raise click.UsageError("there is no command: holdfast run -- python app.py")
+    python = _python_of(command)
+    line = "nothing is enforced: what is connected to is observed"
+    if observe is None:
+        line = in_force(load_policy(policy), datetime.now(UTC))
+    elif observe.exists():
+        raise HoldfastError(f"{observe} exists", hint="name a file that is still to be made")
+    with TemporaryDirectory(prefix="holdfast-run-") as folder:
+        order = Order(
+            policy=None if observe else os.path.abspath(policy),  # noqa: PTH100  links stay
+            folder=folder if observe or coverage else None,
+        )
+        try:
+            code = run_confirmed(
+                command, python, order.put_into(os.environ), lambda: say(f"holdfast: {line}")
+            )
+        except NotEnforcedError as error:
+            raise HoldfastError(error.message, hint=error.hint) from error
+        seen = CoverageFolder(Path(folder)).read()
+    if coverage:
+        print_coverage(seen, output_format)
+    if observe:
+        write_draft(observe, seen)
+    return code
+
+
+def _python_of(command: Sequence[str]) -> PythonCommand:
+    """Return the Python that a command starts.
+
+    Raises:
+        HoldfastError: It starts none, or one that ignores the environment.
+    """
+    python = python_command(command)
+    if python is None:
+        raise HoldfastError(
+            f"{command[0]} is no Python program, so that pins cannot be enforced in it",
+            hint="name the Python: holdfast run -- python app.py, or python -m app",
+        )
+    if python.ignores_environment is not None:
+        raise HoldfastError(
+            f"Python ignores the environment with {python.ignores_environment}, "
+            "and enforcement comes by it",
+            hint=f"leave {python.ignores_environment} out",
+        )
+    return python
