@@ -31,6 +31,7 @@ __all__ = ["CONFIRM", "STARTUP", "Order", "begin_from_environment"]
 STARTUP = str(Path(__file__).with_name("startup"))
 CONFIRM = "HOLDFAST_RUN_CONFIRM"
 _ORDER = "HOLDFAST_RUN"
+_CHECK_INTERVAL = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def begin_from_environment() -> None:
     source: PolicySource = Policy(unlisted=Unlisted.REPORT_ONLY)
     sink: ViolationSink = _Silent()
     if order.policy is not None:
-        source, sink = PolicyFile(order.policy), LogSink()
+        source, sink = PolicyFile(order.policy, check_interval=_CHECK_INTERVAL), LogSink()
     seen = CoverageFolder(Path(order.folder)) if order.folder is not None else None
     begin(
         source,
