@@ -459,10 +459,29 @@ def test_httpx_does_not_go_on_with_a_pooled_connection(
     assert violation_from(failure.value) is not None
 
 
-async def test_aiohttp_does_not_go_on_with_a_pooled_connection(
+async def test_httpx_with_asyncio_does_not_go_on_with_a_pooled_connection(
     pooled: LabServer, source: Source, denying: Policy, pinned: Pinned
 ) -> None:
-    """Aiohttp's request fails on the old connection, and no byte of it arrives."""
+    """The connection itself, which no thread may touch, shows the violation when it is used."""
+    with pooled as server:
+        async with httpx.AsyncClient(verify=pinned(source), timeout=5) as client:
+            assert 200 == (await client.get(server.url)).status_code
+            before = server.application_bytes
+            source.policy = denying
+            await asyncio.sleep(3 * live_connections._INTERVAL)
+            for _ in range(2):
+                with pytest.raises((httpx.TransportError, PinViolationError)) as failure:
+                    await client.get(server.url)
+                assert violation_from(failure.value) is not None
+
+        assert before == server.application_bytes
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_aiohttp_does_not_go_on_with_a_pooled_connection(
+    pooled: LabServer, source: Source, denying: Policy, pinned: Pinned, method: str
+) -> None:
+    """Whether aiohttp repeats the request or not, it shows the violation, and nothing arrives."""
     connector = aiohttp.TCPConnector(ssl=pinned(source))
     with pooled as server:
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -472,7 +491,8 @@ async def test_aiohttp_does_not_go_on_with_a_pooled_connection(
             before = server.application_bytes
             source.policy = denying
             await asyncio.sleep(3 * live_connections._INTERVAL)
-            with pytest.raises(aiohttp.ClientError):
-                await session.get(server.url)
+            with pytest.raises(aiohttp.ClientError) as failure:
+                await session.request(method, server.url)
 
+        assert violation_from(failure.value) is not None
         assert before == server.application_bytes
