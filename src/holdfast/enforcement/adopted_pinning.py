@@ -81,10 +81,10 @@ class AdoptedPinning(ContextPinning):
     def name_for(self, server_hostname: str | bytes | None) -> str:
         """Return the canonical name of a listed host, and others as they were written."""
         host = canonical_name(server_hostname)
+        if host == server_hostname or not isinstance(server_hostname, str):
+            return host
         pin_set, _ = self.enforcement.judge.rules_for(host)
-        if pin_set is None and isinstance(server_hostname, str):
-            return server_hostname
-        return host
+        return server_hostname if pin_set is None else host
 
     def must_gate(self, host: str | None) -> bool:
         """Let other classes of connections be where no path could be refused."""
