@@ -15,11 +15,11 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from _interleaved import compare
+from _interleaved import compare, timed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from holdfast import Mode, Pin, PinningContext, PinSet, Policy, Unlisted, install
@@ -252,6 +252,11 @@ def _policy(served: Served) -> Policy:
     return Policy(unlisted=Unlisted.REFUSE, pin_sets=(pin_set,))
 
 
+def beside(title: str, group: Mapping[str, Callable[[], object]], rounds: int) -> None:
+    """Measure contenders from outside."""
+    compare(title, {name: timed(run) for name, run in group.items()}, rounds)
+
+
 def measure(served: Served, anchors: Path, rounds: int) -> None:
     """Measure everything against one server."""
     policy = _policy(served)
@@ -259,9 +264,9 @@ def measure(served: Served, anchors: Path, rounds: int) -> None:
     pinned = Client(PinningContext(policy, public_anchors=anchors), served)
     plain.context.verify_flags = pinned.context.verify_flags
 
-    compare("resumed", {"plain": plain.resume, "holdfast": pinned.resume}, rounds)
+    beside("resumed", {"plain": plain.resume, "holdfast": pinned.resume}, rounds)
     with asyncio.Runner() as runner:
-        compare(
+        beside(
             "asyncio",
             {
                 "plain": lambda: runner.run(plain.in_asyncio()),
@@ -270,7 +275,7 @@ def measure(served: Served, anchors: Path, rounds: int) -> None:
             rounds,
         )
     for count in (1, 8):
-        compare(
+        beside(
             f"8 handshakes in {count} threads",
             {
                 "plain": lambda count=count: plain.in_threads(count),  # type: ignore[misc]
@@ -280,21 +285,21 @@ def measure(served: Served, anchors: Path, rounds: int) -> None:
         )
     with plain.connect() as one, pinned.connect() as other:
         for size, times in ((64, 500), (16384, 50)):
-            compare(
+            beside(
                 f"{times} writes of {size} bytes",
                 {"plain": writing(one, size, times), "holdfast": writing(other, size, times)},
                 rounds,
             )
-        compare("reading 1 MiB", {"plain": reading(one), "holdfast": reading(other)}, rounds)
+        beside("reading 1 MiB", {"plain": reading(one), "holdfast": reading(other)}, rounds)
     for title, group in other_checks(served, anchors).items():
         few = rounds if title != "truststore" else max(rounds // 20, 5)
-        compare(title, group, few, warm_up=2)
+        beside(title, group, few)
     install(policy)
     stock = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     stock.load_verify_locations(cadata=served.anchors)
     stock.verify_flags = pinned.context.verify_flags
     everywhere = Client(stock, served)
-    compare("process-wide", {"plain": plain.handshake, "holdfast": everywhere.handshake}, rounds)
+    beside("process-wide", {"plain": plain.handshake, "holdfast": everywhere.handshake}, rounds)
 
 
 def main() -> None:

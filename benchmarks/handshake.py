@@ -10,17 +10,18 @@ client alone. The last columns are ratios to the plain handshake of the same rou
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import multiprocessing
 import socket
 import ssl
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from _interleaved import compare
 from urllib3.util.ssl_ import assert_fingerprint
 
 from holdfast import Mode, Pin, PinningContext, PinSet, Policy, Unlisted
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 _HOST = "localhost"
-_WARM_UP = 20
 
 
 class Served(NamedTuple):
@@ -152,28 +152,18 @@ def measure(kind: KeyKind, rounds: int, *, mutual: bool) -> None:
     server.start()
     try:
         served = ours.recv()
-        clients = contenders(served)
-        seen: dict[str, list[tuple[float, float]]] = {name: [] for name in clients}
-        for turn in range(rounds + _WARM_UP):
-            for name, (context, after) in clients.items():
-                figures = handshake(served.port, context, after)
-                if turn >= _WARM_UP:
-                    seen[name].append(figures)
+        ends = "both ends" if mutual else "the server"
+        compare(
+            f"TLS 1.3, {kind} chain of 3, a certificate of {ends}",
+            {
+                name: functools.partial(handshake, served.port, context, after)
+                for name, (context, after) in contenders(served).items()
+            },
+            rounds,
+        )
     finally:
         server.terminate()
         server.join()
-    ends = "both ends" if mutual else "the server"
-    print(f"TLS 1.3, {kind} chain of 3, {rounds} rounds, a certificate of {ends}")
-    print(f"  {'client':36}{'wall us':>10}{'cpu us':>10}{'wall':>8}{'cpu':>8}")
-    for name, figures in seen.items():
-        wall, cpu = (statistics.median(column) * 1e6 for column in zip(*figures, strict=True))
-        ratios = [
-            statistics.median(
-                mine[i] / plain[i] for mine, plain in zip(figures, seen["plain"], strict=True)
-            )
-            for i in (0, 1)
-        ]
-        print(f"  {name:36}{wall:10.0f}{cpu:10.0f}{ratios[0]:8.3f}{ratios[1]:8.3f}")
 
 
 def main() -> None:
