@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 _HOST = "localhost"
-_BYE, _TAKE, _GIVE = b"bye", b"tak", b"giv"
+_BYE, _TAKE, _GIVE = b"end:", b"take", b"give"
 _BULK = 1 << 20
 _SPKI = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
 
@@ -48,7 +48,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """Say that the handshake is over, then do as the client says."""
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         writer.write(b"!")
-        while (order := await reader.readexactly(3)) != _BYE:
+        while (order := await reader.readexactly(4)) != _BYE:
             if order == _TAKE:
                 size = int.from_bytes(await reader.readexactly(4), "big")
                 await reader.readexactly(size)

@@ -87,9 +87,7 @@ def gate_of(owner: Any) -> Any:
 
     gevent gives OpenSSL a socket of its own, which knows the connection.
     """
-    connection = owner if hasattr(owner, "_holdfast_on_message") else _of_gevent(owner)
+    if hasattr(owner, "_holdfast_on_message"):
+        return owner
+    connection = getattr(owner, "_sslsock", lambda: None)()
     return connection if hasattr(connection, "_holdfast_on_message") else None
-
-
-def _of_gevent(owner: Any) -> Any:
-    return getattr(owner, "_sslsock", lambda: None)()

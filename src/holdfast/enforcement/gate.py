@@ -68,7 +68,7 @@ class Gate:
 
     _holdfast_state = State.UNJUDGED
     # What the context decided before OpenSSL's object was there; in force since its birth.
-    _holdfast_admission: Admission | None = None
+    _holdfast_admission: Any = None  # an Admission: no cast on the way of each handshake
     _holdfast_outgoing: ssl.MemoryBIO | None = None
     _holdfast_decide: Callable[[], Verdict]  # on what this connection showed, under any policy
     _holdfast_violation: Violation | None = None
@@ -150,7 +150,7 @@ class Gate:
         """The pinned context. It cannot be replaced: that would replace the trust store."""
         if self._holdfast_admission is None:  # not connected yet
             return super().context  # type: ignore[misc,no-any-return]
-        return self._holdfast_admission.context
+        return self._holdfast_admission.context  # type: ignore[no-any-return]
 
     @context.setter
     def context(self, _: ssl.SSLContext) -> NoReturn:
@@ -181,9 +181,11 @@ class Gate:
         sslobj: Any = self.__dict__.get("_sslobj")
         if sslobj is None or self._holdfast_state is not State.UNJUDGED:
             set_session(self, session)
-        elif self._admission.trust is not Trust.PINS_ONLY:  # which takes none, now as at the start
+        elif (
+            self._holdfast_admission.trust is not Trust.PINS_ONLY
+        ):  # which takes none, now as at the start
             current = sslobj.context
-            sslobj.context = self._admission.context  # to which the session belongs
+            sslobj.context = self._holdfast_admission.context  # to which the session belongs
             try:
                 set_session(self, session)
             finally:
@@ -237,13 +239,8 @@ class Gate:
         return False
 
     @property
-    def _admission(self) -> Admission:
-        """How this connection was made. Only once it is born."""
-        return cast("Admission", self._holdfast_admission)
-
-    @property
     def _enforcement(self) -> Enforcement:
-        return self._admission.pinning.enforcement
+        return self._holdfast_admission.pinning.enforcement  # type: ignore[no-any-return]
 
     def _count(self, verdict: Verdict) -> None:
         if (tally := self._enforcement.tally) is not None:
@@ -265,14 +262,16 @@ class Gate:
 
     def _check(self, *, final: bool) -> None:
         """Judge the path. In mid-handshake (`final=False`) no path means: not verified yet."""
-        live, policy = self._enforcement.live, None
+        enforcement, policy = self._enforcement, None
         try:
-            policy = live.policy_before() if final else None
+            policy = enforcement.live.policy_before() if final else None
             verdict = self._verdict(final=final)
         except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
             self._refuse(self._failed_check(error), error)
         except BaseException:  # Ctrl-C in the check must not leave a usable connection
-            self._end_for_good(_undecidable(self._admission.host, "the check was interrupted"))
+            self._end_for_good(
+                _undecidable(self._holdfast_admission.host, "the check was interrupted")
+            )
             raise
         if verdict is None:
             return
@@ -280,16 +279,18 @@ class Gate:
             self._refuse(verdict)
         if final:
             if verdict.violation:
-                judge = self._enforcement.judge
+                judge = enforcement.judge
                 judge.report(judge.violation(verdict, _presented(self), self._port()))
-            self._count(verdict)
+            if enforcement.tally is not None:
+                enforcement.tally(verdict)
             self._give_own_context_back()
             self._holdfast_state = State.ACCEPTED
             self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
-            live.add(self, policy)
+            enforcement.live.add(self, policy)
 
     def _verdict(self, *, final: bool) -> Verdict | None:
-        pinning, _, host, trust, trusting, is_verified = self._admission
+        admission: Admission = self._holdfast_admission
+        pinning, _, host, trust, trusting, is_verified = admission
         judge, sslobj = pinning.enforcement.judge, self.__dict__["_sslobj"]
         if sslobj.context is not trusting and not pinning.may_show_certificate(sslobj):
             raise PinnedContextError("the context of the connection was replaced")
@@ -310,18 +311,18 @@ class Gate:
 
     def _give_own_context_back(self) -> None:
         """Give the connection the pinned context, to which its session belongs."""
-        sslobj, context = self.__dict__["_sslobj"], self._admission.context
+        sslobj, context = self.__dict__["_sslobj"], self._holdfast_admission.context
         if sslobj.context is not context:
             sslobj.context = context
 
     def _failed_check(self, error: Exception) -> Verdict:
         reason = f"the check failed: {type(error).__name__}: {error}"
-        return _undecidable(self._admission.host, reason)
+        return _undecidable(self._holdfast_admission.host, reason)
 
     def _untrusted(self, error: ssl.SSLCertVerificationError) -> None:
         """Explain and report a failed verification of a pinned host, or leave the stock error."""
         reason = f"the chain does not verify: {error.verify_message}"
-        verdict = self._enforcement.judge.untrusted(self._admission.host, reason)
+        verdict = self._enforcement.judge.untrusted(self._holdfast_admission.host, reason)
         if verdict is not None:
             self._refuse(verdict, error, verify_code=error.verify_code)
 
