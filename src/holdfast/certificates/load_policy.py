@@ -60,22 +60,33 @@ def read_policy(path: str | os.PathLike[str], before_read: Callable[[Path], None
         return load_chain(file.parent / entry)
 
     before_read(file)
-    text = _read_text(file, source)
+    text = read_text(file, "check the path, or write the file with `holdfast pin HOST`")
     document = decode_document(text, _language(file, text), source=source)
     return policy_from_document(
         document, now=datetime.now(UTC), read_anchors=read_anchors, source=source
     )
 
 
-def _read_text(file: Path, source: str) -> str:
+def read_text(file: Path, if_missing: str) -> str:
+    """Read the text of a document, in UTF-8.
+
+    Args:
+        file: The file.
+        if_missing: The fix where there is no such file.
+
+    Raises:
+        PolicyError: It cannot be read, is too large, or is not UTF-8.
+    """
+    source = str(file)
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_FILE_SIZE + 1)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        _refuse(source, f"it cannot be read: {reason}", _fix_for(error))
+        fix = if_missing if isinstance(error, FileNotFoundError) else _fix_for(error)
+        _refuse(source, f"it cannot be read: {reason}", fix)
     if len(data) > MAX_FILE_SIZE:
-        _refuse(source, f"it has more than {MAX_FILE_SIZE} bytes", "give a file that is a policy")
+        _refuse(source, f"it has more than {MAX_FILE_SIZE} bytes", "give the right file")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -93,8 +104,6 @@ def _language(file: Path, text: str) -> Literal["toml", "json"]:
 
 
 def _fix_for(error: OSError | ValueError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "check the path, or write the file with `holdfast pin HOST`"
     if isinstance(error, IsADirectoryError):
         return "give the file in it"
     return "check the path and its permissions"

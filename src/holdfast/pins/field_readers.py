@@ -64,6 +64,40 @@ def table_at(value: object, place: str, problems: list[Problem]) -> Mapping[str,
     return None
 
 
+def unknown_keys(
+    table: Mapping[str, object],
+    known: Collection[str],
+    place: str,
+    problems: list[Problem],
+    *,
+    if_table: str | None = None,
+) -> set[str]:
+    """Add a problem for each key that is not known; return the keys that were probably meant.
+
+    Args:
+        table: What was decoded.
+        known: The keys that it may have.
+        place: Where the table stands; empty for the document.
+        problems: Where problems are added.
+        if_table: The fix for a table under a key that resembles none.
+    """
+    meant = set()
+    for key, value in table.items():
+        if key in known:
+            continue
+        guess = suggestion(key, known)
+        fix = f"the keys here are {', '.join(known)}"
+        if guess is not None:
+            meant.add(guess)
+            fix = f"did you mean {guess}?"
+        elif if_table is not None and isinstance(value, Mapping):
+            fix = if_table
+        shown = key if key.isidentifier() and key.isascii() else quoted(key)
+        inside = f"{place}.{shown}" if place else shown
+        problems.append(Problem(inside, "the key is not known", fix))
+    return meant
+
+
 def choice(kind: type[Choice]) -> Reader[Choice]:
     """Make the reader for an enumeration."""
     members = {member.value: member for member in kind}

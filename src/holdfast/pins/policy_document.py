@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +20,8 @@ from holdfast.pins.field_readers import (
     line,
     list_of,
     moment,
-    suggestion,
     table_at,
+    unknown_keys,
 )
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin, quoted
@@ -32,6 +32,7 @@ _SPIFFE = "spiffe://"
 _STAND_IN_PIN = Pin.of_spki(b"stands where a pin could not be read")
 _STAND_IN_HOST = HostPattern.parse("stand-in.invalid")
 _STAND_IN_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+_TABLE_FIX = "a pin set is written [pin_set.NAME], with no dots in its name"
 _PINS = list_of(Pin.parse, _STAND_IN_PIN, 'write ["sha256/..."]')
 
 
@@ -117,7 +118,7 @@ def policy_from_document(
         PolicyError: At least one mistake; all of them are in its problems.
     """
     problems: list[Problem] = []
-    _unknown_keys(document, ("holdfast", "pin_set"), "", problems)
+    unknown_keys(document, ("holdfast", "pin_set"), "", problems, if_table=_TABLE_FIX)
     settings = _settings(document, problems)
     readers = _PIN_SET | {"anchors": _anchors_reader(read_anchors)}
     pin_sets = []
@@ -146,7 +147,7 @@ def _settings(document: Mapping[str, object], problems: list[Problem]) -> dict[s
     table = table_at(document["holdfast"], "holdfast", problems)
     if table is None:
         return fields
-    meant = _unknown_keys(table, _HOLDFAST, "holdfast", problems)
+    meant = unknown_keys(table, _HOLDFAST, "holdfast", problems, if_table=_TABLE_FIX)
     for key, read in _HOLDFAST.items():
         place = f"holdfast.{key}"
         if key in table:
@@ -204,7 +205,7 @@ def _explain(
 ) -> None:
     """Add what is wrong with the keys of a set, and the rules broken whatever the unread mean."""
     unsure = {key for key, value in fields.items() if value is None}
-    unsure |= _unknown_keys(table, readers, "", found)
+    unsure |= unknown_keys(table, readers, "", found, if_table=_TABLE_FIX)
     known = {key: value for key, value in fields.items() if value is not None}
     if "mode" not in known:
         if "mode" not in unsure:
@@ -244,30 +245,6 @@ def _stand_in(name: str, fields: Mapping[str, Any]) -> PinSet | None:
         )
     except PolicyError:  # its name is none
         return None
-
-
-def _unknown_keys(
-    table: Mapping[str, object],
-    known: Collection[str],
-    place: str,
-    problems: list[Problem],
-) -> set[str]:
-    """Add a problem for each key that is not known; return the keys that were probably meant."""
-    meant = set()
-    for key, value in table.items():
-        if key in known:
-            continue
-        guess = suggestion(key, known)
-        fix = f"the keys here are {', '.join(known)}"
-        if guess is not None:
-            meant.add(guess)
-            fix = f"did you mean {guess}?"
-        elif isinstance(value, Mapping):
-            fix = "a pin set is written [pin_set.NAME], with no dots in its name"
-        shown = key if key.isidentifier() and key.isascii() else quoted(key)
-        inside = f"{place}.{shown}" if place else shown
-        problems.append(Problem(inside, "the key is not known", fix))
-    return meant
 
 
 def _add_new(more: tuple[Problem, ...] | list[Problem], problems: list[Problem]) -> None:
