@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.interfaces import PolicySource, ViolationSink
+from holdfast.pins.local_exception import LocalException
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
@@ -199,6 +201,30 @@ def device_policy(sets: tuple[PinSet, ...]) -> Callable[..., Policy]:
     return make
 
 
+@pytest.fixture(scope="session")
+def inspection() -> Authority:
+    """The company's CA, which no store has."""
+    return Authority.new("Inspection CA")
+
+
+@pytest.fixture(scope="session")
+def proxy(inspection: Authority) -> Identity:
+    """What the proxy shows for every host."""
+    below = inspection.intermediate("Inspection proxy")
+    return below.issue(*_NAMES, DEVICE, MESH)
+
+
+@pytest.fixture(scope="session")
+def exception(inspection: Authority) -> LocalException:
+    """The exception for localhost, for a month."""
+    return LocalException(
+        hosts=(HostPattern.parse("localhost"),),
+        anchor=der(inspection.certificate),
+        until=datetime.now(UTC) + timedelta(days=30),
+        reason="the office proxy, ticket NET-12",
+    )
+
+
 class ListSink:
     """Collects what is reported."""
 
@@ -222,8 +248,17 @@ def pinned(
 ) -> Callable[..., PinningContext]:
     """Return a function that makes a pinned context, which reports to `violations`."""
 
-    def make(source: PolicySource = policy, sink: ViolationSink | None = None) -> PinningContext:
-        return PinningContext(source, sink=sink or ListSink(violations), public_anchors=anchors)
+    def make(
+        source: PolicySource = policy,
+        sink: ViolationSink | None = None,
+        exceptions: tuple[LocalException, ...] = (),
+    ) -> PinningContext:
+        return PinningContext(
+            source,
+            sink=sink or ListSink(violations),
+            public_anchors=anchors,
+            exceptions=exceptions,
+        )
 
     return make
 

@@ -458,7 +458,7 @@ def test_contexts_are_kept_for_some_anchors_only(monkeypatch: pytest.MonkeyPatch
     assert first is trusts.private(anchors[0])
     for one in anchors:
         trusts.private(one)
-    assert len(trusts._private) <= 2
+    assert len(trusts._kept) <= 2
 
 
 def test_a_setting_made_meanwhile_is_not_lost() -> None:

@@ -153,6 +153,14 @@ def test_a_path_ends_in_exactly_its_anchor() -> None:
     assert ended_in((one,), ()) is None
 
 
+def test_of_several_with_one_anchor_the_last_to_end_counts() -> None:
+    """An exception that was written anew goes on where the old one ends."""
+    old, new = exception(), exception(until=UNTIL + ONE_SECOND)
+
+    assert new is ended_in((old, new), (b"leaf", ANCHOR))
+    assert new is ended_in((new, old), (b"leaf", ANCHOR))
+
+
 def test_what_it_lets_pass_is_a_violation_that_names_it() -> None:
     """A mismatch stays one, goes on, and says until when and why."""
     verdict = by_exception(policy_of(pin_set()), decided(policy_of(pin_set())), exception(), NOW)

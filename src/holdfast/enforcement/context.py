@@ -13,20 +13,29 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Self
 
 from holdfast.certificates.trust_anchors import load_anchors
 from holdfast.enforcement.context_pinning import ContextPinning, Enforcement
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.live_connections import LiveConnections
+from holdfast.enforcement.local_exceptions import announce
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.pinned_connections import ClassHook, PinnedSSLObject, PinnedSSLSocket
 from holdfast.enforcement.pinned_methods import PinnedMethods
-from holdfast.enforcement.sealed_verification import SealedVerification, load_public_anchors
+from holdfast.enforcement.sealed_verification import (
+    SealedVerification,
+    load_beside_copies,
+    load_public_anchors,
+)
 from holdfast.enforcement.verified_path import PathReader
 from holdfast.pins.interfaces import PolicySource, ViolationSink
+from holdfast.pins.local_exception import LocalException
 from holdfast.pins.policy import Policy
 
 
@@ -41,6 +50,8 @@ class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  
         source: A `Policy`, or a `PolicySource` such as `PolicyFile`.
         sink: Where violations go; without one, to the log `holdfast.violations`.
         public_anchors: A PEM file of trust anchors to use instead of the platform's store.
+        exceptions: Local exceptions, as in `load_settings("holdfast.toml").exceptions`; they are
+            logged as warnings, and each use goes to the sink.
 
     Raises:
         TrustStoreError: There are no trust anchors.
@@ -55,6 +66,7 @@ class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  
         *,
         sink: ViolationSink | None = None,  # noqa: ARG004
         public_anchors: str | os.PathLike[str] | None = None,  # noqa: ARG004
+        exceptions: Iterable[LocalException] = (),  # noqa: ARG004
     ) -> Self:
         """Make the underlying context; everything else is set up afterwards."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
@@ -65,6 +77,7 @@ class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  
         *,
         sink: ViolationSink | None = None,
         public_anchors: str | os.PathLike[str] | None = None,
+        exceptions: Iterable[LocalException] = (),
     ) -> None:
         """Bind the policy source and load the trust anchors."""
         if not isinstance(getattr(source, "current", lambda: None)(), Policy):
@@ -72,9 +85,17 @@ class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  
                 "a PinningContext takes a policy: holdfast.load_policy(path) or a PolicySource"
             )
         anchors = () if public_anchors is None else load_anchors(public_anchors)
-        judge = HandshakeJudge(source, LogSink() if sink is None else sink, named_anchors=anchors)
+        exceptions = tuple(exceptions)
+        announce(exceptions, source, datetime.now(UTC))
+        judge = HandshakeJudge(
+            source,
+            LogSink() if sink is None else sink,
+            named_anchors=anchors,
+            exceptions=exceptions,
+        )
         self._holdfast_pinning = ContextPinning(
-            Enforcement(judge, PathReader(), LiveConnections(source))
+            Enforcement(judge, PathReader(), LiveConnections(source)),
+            functools.partial(load_beside_copies, anchors),
         )
         self.seal()
         load_public_anchors(self, anchors)

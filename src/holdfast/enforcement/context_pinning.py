@@ -19,6 +19,7 @@ from holdfast.enforcement.trust_contexts import TrustContexts
 from holdfast.enforcement.verified_path import PathReader
 from holdfast.errors import PinnedContextError
 from holdfast.pins.host_pattern import canonical_host
+from holdfast.pins.local_exception import LocalException
 from holdfast.pins.pin_set import PinSet, Trust
 from holdfast.pins.verdict import Verdict
 
@@ -59,6 +60,7 @@ class Admission(NamedTuple):
         trusting: The context whose anchors do.
         is_verified: Whether OpenSSL verifies the path. Where not, only an unlisted host is admitted
             (or one of a pins-only set), and what OpenSSL calls the path was put together by name.
+        exceptions: The local exceptions whose anchors are among those of `trusting`.
     """
 
     pinning: ContextPinning
@@ -67,14 +69,27 @@ class Admission(NamedTuple):
     trust: Trust
     trusting: ssl.SSLContext
     is_verified: bool = True
+    exceptions: tuple[LocalException, ...] = ()
 
 
 class ContextPinning:
     """The pinning of one client context whose verification is sealed."""
 
-    def __init__(self, enforcement: Enforcement) -> None:
-        """Start with public trust and no client certificate."""
+    def __init__(
+        self,
+        enforcement: Enforcement,
+        load_public_anchors: Callable[[ssl.SSLContext], object] | None = None,
+    ) -> None:
+        """Start with public trust and no client certificate.
+
+        Args:
+            enforcement: What judges the connections.
+            load_public_anchors: Loads into the context for a host of a local exception what cannot
+                be copied from the pinned one: the folder in which it looks anchors up. Must not
+                read a disk.
+        """
         self.enforcement = enforcement
+        self._load_public_anchors = load_public_anchors
         self.trusts = TrustContexts()
         self.certificate_holder: CertificateHolder | None = None
         self.shows_certificate_early = False
@@ -187,6 +202,10 @@ class ContextPinning:
         trust = pin_set.trust if pin_set else Trust.PUBLIC
         if pin_set is not None and trust is Trust.PRIVATE:
             return Admission(self, context, host, trust, self.trusts.private(pin_set.anchors))
+        if exceptions := self.enforcement.judge.exceptions_for(host, pin_set):
+            anchors = tuple([one.anchor for one in exceptions])
+            trusting = self.trusts.excepted(context, anchors, self._load_public_anchors)
+            return Admission(self, context, host, trust, trusting, exceptions=exceptions)
         return Admission(self, context, host, trust, context)
 
     def _refuse_early_certificate(self, host: str, *, blocking: bool) -> None:

@@ -290,7 +290,7 @@ class Gate:
 
     def _verdict(self, *, final: bool) -> Verdict | None:
         admission: Admission = self._holdfast_admission
-        pinning, _, host, trust, trusting, is_verified = admission
+        pinning, _, host, trust, trusting, is_verified, exceptions = admission
         judge, sslobj = pinning.enforcement.judge, self.__dict__["_sslobj"]
         if sslobj.context is not trusting and not pinning.may_show_certificate(sslobj):
             raise PinnedContextError("the context of the connection was replaced")
@@ -303,10 +303,10 @@ class Gate:
             return None
         if trust is Trust.PINS_ONLY:
             path = path[:1]  # what stands behind the leaf was put there by name
-        self._holdfast_decide = functools.partial(judge.decide, host, path, trust)
+        self._holdfast_decide = functools.partial(judge.decide, host, path, trust, exceptions)
         verdict = self._holdfast_decide()
         if final and verdict.allowed:
-            judge.remember(host, path, trust)
+            judge.remember(host, path, trust, exceptions)
         return verdict
 
     def _give_own_context_back(self) -> None:

@@ -8,7 +8,8 @@
    handshake with the same server needs no hashing. Policies are immutable, so identity says
    "unchanged". A pins-only leaf is looked at each time: nobody else looks at its dates.
 4. A session carries no path (and OpenSSL resumes it for any host): it is judged by the path that
-   was approved for the same host and leaf, under the policy of now.
+   was approved for the same host and leaf, under the policy of now, and by the exceptions that
+   vouched for that path, if they still count.
 5. No decision waits: no lock, no disk, no network. Reports come after it, and wait for the sink.
 """
 
@@ -24,6 +25,7 @@ from holdfast.errors import CertificateError
 from holdfast.pins.chain import PresentedChain, ProvenLeaf, VerifiedChain
 from holdfast.pins.evaluate import evaluate, undecidable, untrusted, without_path
 from holdfast.pins.interfaces import PolicySource, ViolationSink
+from holdfast.pins.local_exception import LocalException, by_exception, ended_in, vouching
 from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
@@ -33,6 +35,7 @@ from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 _MEMORY_LIMIT = 4096
 
 _Session = tuple[str, Trust, bytes]  # host, trust, leaf
+_Vouched = tuple[tuple[bytes, ...], tuple[LocalException, ...]]  # path, what may vouch for it
 
 _log = logging.getLogger("holdfast.enforcement")
 
@@ -50,16 +53,18 @@ class HandshakeJudge:
         sink: ViolationSink,
         *,
         named_anchors: tuple[bytes, ...] = (),
+        exceptions: tuple[LocalException, ...] = (),
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
-        """Bind a source, a sink, and the anchors (DER) that the application named, if it did."""
+        """Bind a source, a sink, the anchors (DER) that were named if any, and exceptions."""
         self._source = source
         self._sink = sink
         self._named_anchors = named_anchors
+        self._exceptions = exceptions
         self._clock = clock
         self._approved: dict[str, tuple[Policy, Trust, tuple[bytes, ...], Verdict]] = {}
-        self._paths: dict[_Session, tuple[bytes, ...]] = {}
-        self._earlier_paths: dict[_Session, tuple[bytes, ...]] = {}
+        self._paths: dict[_Session, _Vouched] = {}
+        self._earlier_paths: dict[_Session, _Vouched] = {}
 
     def rules_for(self, host: str) -> tuple[PinSet | None, bool]:
         """Return the pin set that covers a canonical host now, and whether a miss is refused.
@@ -97,15 +102,29 @@ class HandshakeJudge:
             and policy.pin_set_for(host) is None
         )
 
-    def decide(self, host: str, path: tuple[bytes, ...], trust: Trust = Trust.PUBLIC) -> Verdict:
+    def exceptions_for(self, host: str, pin_set: PinSet | None) -> tuple[LocalException, ...]:
+        """Return the local exceptions whose anchors vouch for paths to a canonical host now."""
+        return self._exceptions and vouching(self._exceptions, host, pin_set, self._clock())
+
+    def decide(
+        self,
+        host: str,
+        path: tuple[bytes, ...],
+        trust: Trust = Trust.PUBLIC,
+        exceptions: tuple[LocalException, ...] = (),
+    ) -> Verdict:
         """Decide on a path that was verified in this handshake under the trust of its connection.
 
         Under pins-only trust the path is the leaf, whose key was proven and nothing else.
+        `exceptions` are those whose anchors vouched for the path too.
         """
         try:
             policy = self._source.current()
         except Exception as error:  # noqa: BLE001  whatever a source raises, the answer is a refusal
             return _source_failed(host, error)
+        if (exception := ended_in(exceptions, path)) is not None:
+            verdict = self._decide(policy, host, path, trust)
+            return by_exception(policy, verdict, exception, self._clock())
         approved = self._approved.get(host)
         if (
             approved is not None
@@ -121,20 +140,27 @@ class HandshakeJudge:
             self._approved[host] = policy, trust, path, verdict
         return verdict
 
-    def remember(self, host: str, path: tuple[bytes, ...], trust: Trust = Trust.PUBLIC) -> None:
+    def remember(
+        self,
+        host: str,
+        path: tuple[bytes, ...],
+        trust: Trust = Trust.PUBLIC,
+        exceptions: tuple[LocalException, ...] = (),
+    ) -> None:
         """Keep the path of an accepted connection, for the sessions that it may hand out."""
         if not path:
             return
         if len(self._paths) >= _MEMORY_LIMIT:
             self._earlier_paths, self._paths = self._paths, {}
-        self._paths[host, trust, path[0]] = path
+        self._paths[host, trust, path[0]] = path, exceptions
 
     def decide_resumed(self, host: str, leaf: bytes | None, trust: Trust = Trust.PUBLIC) -> Verdict:
         """Decide on a resumed session, by the path accepted before for this host and leaf."""
         key = host, trust, leaf or b""
-        path = self._paths.get(key) or self._earlier_paths.get(key)
-        if path is not None:
-            return self.decide(host, path, trust)
+        known = self._paths.get(key) or self._earlier_paths.get(key)
+        if known is not None:
+            path, exceptions = known
+            return self.decide(host, path, trust, exceptions)
         try:
             return undecidable(
                 self._source.current(), host, "a session was resumed whose path is not known"

@@ -10,7 +10,7 @@ from typing import NoReturn
 from holdfast.enforcement.genuine_context import CContext, GenuineContext, direct
 from holdfast.errors import PinnedContextError, TrustStoreError
 
-__all__ = ["SealedVerification", "load_public_anchors"]
+__all__ = ["SealedVerification", "load_beside_copies", "load_public_anchors"]
 
 _verify_mode_of = CContext.verify_mode.__get__
 _checks_hostname = CContext.check_hostname.__get__
@@ -80,6 +80,19 @@ def load_public_anchors(context: ssl.SSLContext, anchors: tuple[bytes, ...]) -> 
         context.load_verify_locations(cadata=b"".join(anchors))
     else:
         _load_platform_anchors(context)
+
+
+def load_beside_copies(anchors: tuple[bytes, ...], context: ssl.SSLContext) -> None:
+    """Load what a copy of another context's CAs leaves out; nothing is read from a disk.
+
+    Args:
+        anchors: As given to `load_public_anchors` for the other context.
+        context: The context that its CAs are copied into.
+    """
+    if anchors:
+        context.load_verify_locations(cadata=b"".join(anchors))
+    elif folder := ssl.get_default_verify_paths().capath:
+        context.load_verify_locations(capath=folder)
 
 
 def _load_platform_anchors(context: ssl.SSLContext) -> None:

@@ -5,10 +5,12 @@ verify mode of the one that it was made by. So
 
 - a private set's connection is made by the pinned context, and is then given a context with the
   set's anchors and nothing else: what is public does not vouch for it, nor it for others;
+- the connection to a host of a local exception is made by the pinned context, and is then given one
+  with the public anchors and that of the exception, which so vouches for no other host;
 - a pins-only set's connection is made by a context that verifies nothing, and is then given the
   pinned one. Only a leaf pin can accept it (`ProvenLeaf`).
 
-Both keep the settings that the pinned context has when the connection is made: what a connection
+All keep the settings that the pinned context has when the connection is made: what a connection
 copies when it is made comes from its maker, ciphers and anchors from the context that it has later.
 """
 
@@ -36,8 +38,8 @@ class TrustContexts:
     """Makes and keeps the contexts behind one pinned context."""
 
     def __init__(self) -> None:
-        """Start without a private trust."""
-        self._private: dict[tuple[bytes, ...], ssl.SSLContext] = {}
+        """Start without any trust."""
+        self._kept: dict[object, ssl.SSLContext] = {}
         self._unverified = BareContext(ssl.PROTOCOL_TLS_CLIENT)
         CContext.check_hostname.__set__(self._unverified, False)  # noqa: FBT003
         CContext.verify_mode.__set__(self._unverified, int(ssl.CERT_NONE))
@@ -49,15 +51,47 @@ class TrustContexts:
         Raises:
             ssl.SSLError: OpenSSL cannot read an anchor.
         """
-        kept = self._private
-        context = kept.get(anchors)
+
+        def load(context: ssl.SSLContext) -> None:
+            context.load_verify_locations(cadata=b"".join(anchors))
+
+        return self._made_once(anchors, load)
+
+    def excepted(
+        self,
+        pinned: ssl.SSLContext,
+        anchors: tuple[bytes, ...],
+        load_public: Callable[[ssl.SSLContext], object] | None,
+    ) -> ssl.SSLContext:
+        """Return the context that trusts these anchors (DER) beside the pinned one's.
+
+        Args:
+            pinned: The pinned context. What is loaded into it later is taken over, too.
+            anchors: Those of local exceptions.
+            load_public: Loads what a context looks up in a folder, and so cannot be copied.
+
+        Raises:
+            ssl.SSLError: OpenSSL cannot read an anchor.
+        """
+
+        def load(context: ssl.SSLContext) -> None:
+            if load_public is not None:
+                load_public(context)
+            public = pinned.get_ca_certs(binary_form=True)
+            context.load_verify_locations(cadata=b"".join((*public, *anchors)))
+
+        return self._made_once((anchors, pinned.cert_store_stats()["x509_ca"]), load)
+
+    def _made_once(self, key: object, load: Callable[[ssl.SSLContext], object]) -> ssl.SSLContext:
+        kept = self._kept
+        context = kept.get(key)
         if context is None:
             context = BareContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.load_verify_locations(cadata=b"".join(anchors))
+            load(context)
             self.equip(context)
             if len(kept) >= _MEMORY_LIMIT:
                 kept.clear()
-            kept[anchors] = context
+            kept[key] = context
         return context
 
     def unverified(self, pinned: ssl.SSLContext) -> ssl.SSLContext:
@@ -88,4 +122,4 @@ class TrustContexts:
         without the setting is not kept.
         """
         self._for_private = {**self._for_private, name: apply}
-        self._private = {}
+        self._kept = {}

@@ -169,7 +169,7 @@ def _circumstances(
         yield "pin set", f"{escaped(pin_set.name, _NAME_LIMIT)}{mode}{expiry}"
     if time is not None:
         yield "time", rfc3339(time)
-    if verdict.outcome is not Outcome.MATCH:
+    if verdict.violation or verdict.outcome is not Outcome.MATCH:
         yield "reason", escaped(verdict.reason, _REASON_LIMIT)
 
 

@@ -93,11 +93,12 @@ def hindrance(pin_set: PinSet | None) -> str | None:
 def ended_in(
     exceptions: tuple[LocalException, ...], path: tuple[bytes, ...]
 ) -> LocalException | None:
-    """Return the exception in whose anchor a verified path (DER, leaf first) ends."""
-    for one in exceptions:
-        if path and path[-1] == one.anchor:
-            return one
-    return None
+    """Return the exception in whose anchor a verified path (DER, leaf first) ends.
+
+    Of several with one anchor it is the one that ends last.
+    """
+    found = [one for one in exceptions if path and path[-1] == one.anchor]
+    return max(found, key=lambda one: one.until, default=None)
 
 
 def by_exception(
