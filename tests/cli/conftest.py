@@ -17,7 +17,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder in which commands run, which holds nothing yet."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HOLDFAST_POLICY", raising=False)
+    for name in ("HOLDFAST_POLICY", "HOLDFAST_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 

@@ -13,6 +13,7 @@ from holdfast.cli.output import Format
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 DEFAULT_POLICY = "pins.toml"
+DEFAULT_SETTINGS = "holdfast.toml"
 STARTTLS_SCHEMES = ("smtp", "imap", "pop3", "ftp")
 
 
@@ -28,6 +29,12 @@ policy_option = path_option(
     envvar="HOLDFAST_POLICY",
     default=DEFAULT_POLICY,
     help="The policy; without this option $HOLDFAST_POLICY, else ./pins.toml.",
+)
+
+config_option = path_option(
+    "--config",
+    envvar="HOLDFAST_CONFIG",
+    help="The settings; without this option $HOLDFAST_CONFIG, else ./holdfast.toml if it is there.",
 )
 
 
