@@ -414,6 +414,16 @@ def test_it_is_told_at_the_start(
     ] == _told(caplog)
 
 
+def test_one_in_vain_is_not_told_to_be_in_force(
+    exception: LocalException, pinned: Pinned, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it counts for nothing at all, that is what is said."""
+    pinned(exceptions=(replace(exception, hosts=(HostPattern.parse(UNLISTED),)),))
+    (line,) = _told(caplog)
+
+    assert line.endswith(f"it has no effect on {UNLISTED}: no pattern of the policy covers it")
+
+
 def test_without_exceptions_nothing_is_told(
     pinned: Pinned, caplog: pytest.LogCaptureFixture
 ) -> None:

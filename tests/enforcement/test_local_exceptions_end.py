@@ -18,7 +18,7 @@ from holdfast.lab.server import LabServer
 from holdfast.pins.local_exception import LocalException
 from holdfast.pins.pin_set import Mode
 from holdfast.pins.policy import Policy
-from holdfast.pins.verdict import Violation
+from holdfast.pins.verdict import Outcome, Violation
 
 SERVED = b"HTTP/1.1 200 OK"
 SECOND = timedelta(seconds=1)
@@ -75,6 +75,29 @@ def test_it_ends_without_a_restart(
 
     set_clock(context, exception.until - SECOND)
     assert exchange(server, context)[0].startswith(SERVED)
+
+
+def test_after_the_end_all_is_as_without_it(
+    *,
+    start: Start,
+    proxy: Identity,
+    inspection: Authority,
+    exception: LocalException,
+    policy_for: PolicyFor,
+    pinned: Pinned,
+    exchange: Exchange,
+    set_clock: SetClock,
+    violations: list[Violation],
+) -> None:
+    """Where the machine trusts the proxy's CA, a report-only set lets it pass as any other CA."""
+    context = pinned(policy_for(mode=Mode.REPORT_ONLY), exceptions=(exception,))
+    context.load_verify_locations(cadata=inspection.pem)
+    set_clock(context, exception.until)
+
+    assert exchange(start(proxy), context)[0].startswith(SERVED)
+    assert [(Outcome.MISMATCH, "no pin of the set is on the path")] == [
+        (one.verdict.outcome, one.verdict.reason) for one in violations
+    ]
 
 
 def test_a_session_is_judged_again_and_told(

@@ -1,6 +1,7 @@
 """The texts as people see them, one for each outcome."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from holdfast.findings.explain import explain_verdict
@@ -39,6 +40,19 @@ api.example.com allowed: match, the path satisfies the pin set.
     verdict = decide(leaf=(pin(LEAF),), backup=(pin(OTHER),))
 
     assert expected == f"\n{explain_verdict(verdict)}\n"
+
+
+def test_match_by_a_local_exception(
+    pin: Callable[[int], Pin], decide: Callable[..., Verdict]
+) -> None:
+    """A match that is a violation all the same says why."""
+    verdict = decide(leaf=(pin(LEAF),), backup=(pin(OTHER),))
+    let_pass = replace(verdict, violation=True, reason=f"{verdict.reason}; ticket NET-12")
+
+    assert "reason" not in explain_verdict(verdict)
+    assert "reason     the leaf at position 0 has a pin of the set; ticket NET-12" in (
+        explain_verdict(let_pass)
+    )
 
 
 def test_match_by_backup(pin: Callable[[int], Pin], decide: Callable[..., Verdict]) -> None:

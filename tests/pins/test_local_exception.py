@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from holdfast.errors import PolicyError
 from holdfast.pins.chain import ChainCertificate, VerifiedChain
-from holdfast.pins.evaluate import evaluate, undecidable, without_path
+from holdfast.pins.evaluate import evaluate, undecidable, untrusted, without_path
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.local_exception import (
     EXCEPTION_LIMIT,
@@ -203,10 +204,11 @@ def test_a_denied_key_stays_denied() -> None:
     assert verdict is by_exception(policy, verdict, exception(), NOW)
 
 
-def test_what_is_undecidable_stays_so() -> None:
-    """An exception says nothing of a path that cannot be read."""
+@pytest.mark.parametrize("refuse", [undecidable, untrusted])
+def test_what_was_not_matched_stays_refused(refuse: Callable[..., Verdict]) -> None:
+    """An exception says nothing of a path that cannot be read or does not verify."""
     policy = policy_of(pin_set())
-    verdict = undecidable(policy, HOST, "a parser failed")
+    verdict = refuse(policy, HOST, "a parser failed")
 
     assert verdict is by_exception(policy, verdict, exception(), NOW)
 
