@@ -122,7 +122,7 @@ class HandshakeJudge:
             policy = self._source.current()
         except Exception as error:  # noqa: BLE001  whatever a source raises, the answer is a refusal
             return _source_failed(host, error)
-        if (exception := ended_in(exceptions, path)) is not None:
+        if exceptions and (exception := ended_in(exceptions, path)) is not None:
             verdict = self._decide(policy, host, path, trust)
             return by_exception(policy, verdict, exception, self._clock())
         approved = self._approved.get(host)
