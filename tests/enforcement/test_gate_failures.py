@@ -87,7 +87,8 @@ def _of_version_8(signed: bytes) -> bytes:
 def _of_negative_serial(signed: bytes) -> bytes:
     """Give it a serial number that is negative (RFC 5280 section 4.1.2.2)."""
     at = signed.index(_VERSION_3) + len(_VERSION_3) + 2
-    return signed[:at] + bytes([signed[at] | 0x80]) + signed[at + 1 :]
+    # Not 0xFF, which DER forbids where the next bit is set too.
+    return signed[:at] + bytes([signed[at] & 0x3F | 0x80]) + signed[at + 1 :]
 
 
 def _odd_identity(
