@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -323,6 +324,29 @@ def test_observing_refuses_nothing_and_drafts_a_policy(
     assert Mode.REPORT_ONLY is pin_set.mode
     assert 2 == len(pin_set.leaf)
     assert "not in it: 127.0.0.1, whose path was not verified" in done.stderr
+
+
+def test_a_local_exception_is_said_at_the_start(
+    enforced: Enforced, script: Callable[..., Path], pinned_server: PinnedServer, tmp_path: Path
+) -> None:
+    """The proxy of the office is let pass, said before the program starts, and each use told."""
+    rogue = pinned_server.anchors_path.read_text().split("-----END CERTIFICATE-----\n")[1]
+    (tmp_path / "proxy.pem").write_text(rogue + "-----END CERTIFICATE-----\n")
+    until = (datetime.now(UTC) + timedelta(days=30)).isoformat(timespec="seconds")
+    (tmp_path / "holdfast.toml").write_text(
+        f'[[exception]]\nhosts = ["localhost"]\nanchor = "proxy.pem"\nuntil = {until}\n'
+        'reason = "the office proxy, NET-12"\n'
+    )
+    app = script(_GET)
+
+    done = enforced(
+        *("--", sys.executable, app, pinned_server.anchors_path),
+        *(pinned_server.url, pinned_server.impostor.url),
+    )
+
+    assert ["200", "200"] == done.stdout.split(), done.stderr
+    assert "(the office proxy, NET-12) is in force" in done.stderr.splitlines()[1]
+    assert "let pass: mismatch" in done.stderr
 
 
 def test_another_sitecustomize_still_runs(

@@ -11,12 +11,15 @@ from tempfile import TemporaryDirectory
 import click
 
 from holdfast.certificates.load_policy import load_policy
+from holdfast.certificates.load_settings import load_settings
 from holdfast.cli.coverage_report import print_coverage
 from holdfast.cli.draft_policy import write_draft
-from holdfast.cli.options import format_option, path_option, policy_option
+from holdfast.cli.options import config_option, format_option, path_option, policy_option
 from holdfast.cli.output import Format, say
 from holdfast.cli.program import NotEnforcedError, run_confirmed
+from holdfast.cli.settings import settings_file
 from holdfast.enforcement.coverage_folder import CoverageFolder
+from holdfast.enforcement.local_exceptions import told_at_start
 from holdfast.enforcement.python_command import PythonCommand, python_command
 from holdfast.enforcement.run_child import Order
 from holdfast.errors import HoldfastError
@@ -66,6 +69,7 @@ class _Failures:
 )
 @click.argument("command", metavar="-- CMD [ARG]...", nargs=-1, type=click.UNPROCESSED)
 @policy_option
+@config_option
 @path_option(
     "--observe", help="Enforce nothing; write the hosts seen to this new file, as a draft policy."
 )
@@ -75,6 +79,7 @@ def command(
     *,
     command: tuple[str, ...],
     policy: Path,
+    config: Path | None,
     observe: Path | None,
     coverage: bool,
     output_format: Format,
@@ -94,19 +99,24 @@ def command(
     if not command:
         raise click.UsageError("there is no command: holdfast run -- python app.py")
     python = _python_of(command)
-    line = "nothing is enforced: what is connected to is observed"
+    settings = None if observe else settings_file(config)
+    lines = ["nothing is enforced: what is connected to is observed"]
     if observe is None:
-        line = in_force(load_policy(policy), datetime.now(UTC))
+        now, in_file = datetime.now(UTC), load_policy(policy)
+        lines = [in_force(in_file, now)]
+        if settings is not None:
+            lines += told_at_start(load_settings(settings).exceptions, in_file, now)
     elif observe.exists():
         raise HoldfastError(f"{observe} exists", hint="name a file that is still to be made")
     with TemporaryDirectory(prefix="holdfast-run-") as folder:
         order = Order(
             policy=None if observe else os.path.abspath(policy),  # noqa: PTH100  links stay
             folder=folder if observe or coverage else None,
+            settings=None if settings is None else os.path.abspath(settings),  # noqa: PTH100
         )
         try:
             code = run_confirmed(
-                command, python, order.put_into(os.environ), lambda: say(f"holdfast: {line}")
+                command, python, order.put_into(os.environ), lambda: _say_all(lines)
             )
         except NotEnforcedError as error:
             raise HoldfastError(error.message, hint=error.hint) from error
@@ -116,6 +126,11 @@ def command(
     if observe:
         write_draft(observe, seen)
     return code
+
+
+def _say_all(lines: Sequence[str]) -> None:
+    for line in lines:
+        say(f"holdfast: {line}")
 
 
 def _python_of(command: Sequence[str]) -> PythonCommand:

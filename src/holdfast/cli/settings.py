@@ -17,10 +17,14 @@ def given_settings(path: Path | None) -> Settings:
     Raises:
         PolicyError: The file cannot be read or has a mistake.
     """
-    if path is not None:
-        return load_settings(path)
+    file = settings_file(path)
+    return Settings() if file is None else load_settings(file)
+
+
+def settings_file(path: Path | None) -> Path | None:
+    """Return the file of `--config`; without it the default one, or None where it is not there."""
     default = Path(DEFAULT_SETTINGS)
-    return load_settings(default) if default.exists() else Settings()
+    return path or (default if default.exists() else None)
 
 
 def policy_if_there(path: Path) -> Policy | None:

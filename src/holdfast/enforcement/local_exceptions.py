@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime
 
 from holdfast.pins.interfaces import PolicySource
 from holdfast.pins.local_exception import LocalException, reach_of
+from holdfast.pins.policy import Policy
 
-__all__ = ["announce"]
+__all__ = ["announce", "told_at_start"]
 
 _log = logging.getLogger("holdfast.enforcement")
 
@@ -19,17 +21,23 @@ def announce(exceptions: tuple[LocalException, ...], source: PolicySource, now: 
     Raises:
         TypeError: One of them is something else.
     """
-    if not exceptions:
-        return
-    policy = source.current()
+    if any(not isinstance(one, LocalException) for one in exceptions):
+        raise TypeError("exceptions are those of load_settings(path).exceptions")
+    if exceptions:
+        for line in told_at_start(exceptions, source.current(), now):
+            _log.warning("%s", line)
+
+
+def told_at_start(
+    exceptions: tuple[LocalException, ...], policy: Policy, now: datetime
+) -> Iterator[str]:
+    """Say of each exception whether it is in force, and of each host that it names in vain, why."""
     for one in exceptions:
-        if not isinstance(one, LocalException):
-            raise TypeError("exceptions are those of load_settings(path).exceptions")
         reach = reach_of(one, policy)
         what = f"a local exception for {one.names} until {one.until.isoformat()} ({one.reason})"
         if not one.is_in_force(now):
-            _log.warning("%s is not in force", what)
+            yield f"{what} is not in force"
         elif reach.pin_sets:
-            _log.warning("%s is in force", what)
+            yield f"{what} is in force"
         for hindrance in reach.hindrances:
-            _log.warning("%s: %s", what, hindrance)
+            yield f"{what}: {hindrance}"

@@ -29,6 +29,7 @@ from holdfast.enforcement.genuine_context import (
 )
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.live_connections import LiveConnections
+from holdfast.enforcement.local_exceptions import announce
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.pinned_connections import ClassHook, PinnedSSLObject, PinnedSSLSocket
 from holdfast.enforcement.pinned_methods import PinnedMethods
@@ -39,10 +40,11 @@ from holdfast.findings.policy_in_force import in_force
 from holdfast.pins.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from holdfast.facts.tls_stacks import TlsStack
     from holdfast.pins.interfaces import PolicySource, ViolationSink
+    from holdfast.pins.local_exception import LocalException
     from holdfast.pins.verdict import Verdict
 
 __all__ = ["begin", "install", "uninstall"]
@@ -62,7 +64,12 @@ _HOOKS = {
 _log = logging.getLogger("holdfast.enforcement")
 
 
-def install(source: PolicySource, *, sink: ViolationSink | None = None) -> None:
+def install(
+    source: PolicySource,
+    *,
+    sink: ViolationSink | None = None,
+    exceptions: Iterable[LocalException] = (),
+) -> None:
     """Pin every connection that this process makes with `ssl`. For applications, at their start.
 
     Contexts that exist already are pinned too, with two limits: they do not reach hosts of
@@ -72,6 +79,7 @@ def install(source: PolicySource, *, sink: ViolationSink | None = None) -> None:
     Args:
         source: A `Policy`, or a `PolicySource` such as `PolicyFile`.
         sink: Where violations go; without one, to the log `holdfast.violations`.
+        exceptions: Local exceptions, as for `PinningContext`.
 
     Raises:
         PinnedContextError: Enforcement is process-wide already.
@@ -79,8 +87,10 @@ def install(source: PolicySource, *, sink: ViolationSink | None = None) -> None:
     """
     if not isinstance(getattr(source, "current", lambda: None)(), Policy):
         raise TypeError("install() takes a policy: holdfast.load_policy(path) or a PolicySource")
-    begin(source, LogSink() if sink is None else sink)
-    _log.info("%s", in_force(source.current(), datetime.now(UTC)))
+    exceptions, now = tuple(exceptions), datetime.now(UTC)
+    announce(exceptions, source, now)
+    begin(source, LogSink() if sink is None else sink, exceptions=exceptions)
+    _log.info("%s", in_force(source.current(), now))
 
 
 def uninstall() -> None:
@@ -95,6 +105,7 @@ def begin(
     source: PolicySource,
     sink: ViolationSink,
     *,
+    exceptions: tuple[LocalException, ...] = (),
     tally: Callable[[Verdict], object] | None = None,
     on_stack: TellOfStack | None = None,
     observes: bool = False,
@@ -104,6 +115,7 @@ def begin(
     Args:
         source: The policy.
         sink: Where violations go.
+        exceptions: Local exceptions.
         tally: Told of each verdict.
         on_stack: Told of TLS stacks that cannot be covered; without it, the log is.
         observes: Whether nothing is to be refused that has no verdict either.
@@ -111,7 +123,7 @@ def begin(
     Raises:
         PinnedContextError: It is on already.
     """
-    judge = HandshakeJudge(source, sink)
+    judge = HandshakeJudge(source, sink, exceptions=exceptions)
     _PROCESS.begin(
         Enforcement(judge, PathReader(), LiveConnections(source), tally),
         StackWatch(judge.refuses_unlisted, on_stack or _log_stack),

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.certificates.load_settings import load_settings
 from holdfast.enforcement.coverage_folder import CoverageFolder
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.policy_file import PolicyFile
@@ -19,6 +20,7 @@ from holdfast.enforcement.process_wide import begin
 from holdfast.enforcement.started_programs import watch_started_programs
 from holdfast.errors import HoldfastError
 from holdfast.pins.policy import Policy, Unlisted
+from holdfast.pins.settings_document import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +43,12 @@ class Order:
     Attributes:
         policy: The policy file to enforce; None to observe and refuse nothing.
         folder: Where to leave what was seen; None to leave nothing.
+        settings: The file with local exceptions, if there is one.
     """
 
     policy: str | None
     folder: str | None
+    settings: str | None = None
 
     def put_into(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return an environment with which a Python enforces the policy from its start."""
@@ -65,7 +69,9 @@ class Order:
         """
         try:
             fields = json.loads(environment[_ORDER])
-            return cls(policy=fields["policy"], folder=fields["folder"])
+            return cls(
+                policy=fields["policy"], folder=fields["folder"], settings=fields["settings"]
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise HoldfastError(
                 f"{_ORDER} is missing from the environment, or damaged",
@@ -84,7 +90,7 @@ def begin_from_environment() -> None:
     """Enforce what the environment orders, then say so to who waits for it.
 
     Raises:
-        HoldfastError: There is no order, or its policy cannot be used.
+        HoldfastError: There is no order, or its policy or settings cannot be used.
         OSError: Nobody waits at the pipe.
     """
     order = Order.taken_from(os.environ)
@@ -92,10 +98,12 @@ def begin_from_environment() -> None:
     sink: ViolationSink = _Silent()
     if order.policy is not None:
         source, sink = PolicyFile(order.policy, check_interval=_CHECK_INTERVAL), LogSink()
+    settings = Settings() if order.settings is None else load_settings(Path(order.settings))
     seen = CoverageFolder(Path(order.folder)) if order.folder is not None else None
     begin(
         source,
         sink,
+        exceptions=settings.exceptions,
         tally=seen.verdict if seen else None,
         on_stack=seen.stack if seen else None,
         observes=order.policy is None,
