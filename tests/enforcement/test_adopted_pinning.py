@@ -1,4 +1,6 @@
+import socket
 import ssl
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -171,6 +173,57 @@ def test_the_name_check_is_on_for_listed_hosts(
     assert Outcome.UNTRUSTED is caught.value.violation.verdict.outcome
     assert answer.startswith(SERVED)
     assert context.check_hostname is False
+
+
+def test_the_name_check_is_on_for_no_other_connection(
+    start: Start,
+    honest: Authority,
+    identity: Identity,
+    installed: Install,
+    stock: Stock,
+) -> None:
+    """While a listed host's connection is made, one to another host is not made with the check."""
+    server, elsewhere = start(identity), start(honest.issue("elsewhere.example"))
+    installed()
+    context = stock()
+    context.check_hostname = False
+    failures: list[BaseException] = []
+
+    def talk(server: LabServer, name: str) -> None:
+        try:
+            for _ in range(20):
+                with (
+                    socket.create_connection((server.address, server.port), timeout=5) as tcp,
+                    context.wrap_socket(tcp, server_hostname=name),
+                ):
+                    pass
+        except BaseException as error:  # noqa: BLE001  told by the test
+            failures.append(error)
+
+    pairs = [(server, "localhost"), (elsewhere, "127.0.0.1")] * 3
+    threads = [threading.Thread(target=talk, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [] == failures
+    assert context.check_hostname is False
+
+
+def test_an_unverified_session_is_resumed_where_nothing_is_judged(
+    start: Start, impostor: Identity, installed: Install, exchange: Exchange
+) -> None:
+    """FTP over TLS resumes the session of its control connection, verified or not."""
+    server = start(impostor)
+    installed()
+    context = _unverified()
+    _, session = exchange(server, context, "127.0.0.1")
+
+    answer, _ = exchange(server, context, "127.0.0.1", session)
+
+    assert session is not None
+    assert answer.startswith(SERVED)
 
 
 def test_private_and_pins_only_hosts_are_reached(

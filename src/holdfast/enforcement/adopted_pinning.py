@@ -10,6 +10,7 @@ connections another context has to make in its place, it is refused.
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,19 @@ _verify_mode_of = CContext.verify_mode.__get__
 _checks_hostname = CContext.check_hostname.__get__
 _set_checks_hostname = CContext.check_hostname.__set__
 
+# Held while one connection is made, never while it talks.
+_SWITCHING = threading.Lock()
+
+
+def _start_anew() -> None:
+    """Begin with a free lock in a forked child, where its holder does not exist."""
+    global _SWITCHING  # noqa: PLW0603  a lock cannot be set free by others
+    _SWITCHING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
+
 
 class AdoptedPinning(ContextPinning):
     """The pinning of a stock context."""
@@ -53,7 +67,7 @@ class AdoptedPinning(ContextPinning):
         super().__init__(enforcement)
         self._settings_are_known = settings_are_known
         self._observes = observes
-        self._switching_name_check = threading.Lock()
+        self._switches_name_check = False
 
     def passes(self, server_hostname: str | bytes | None, *, server_side: bool) -> bool:
         """Let servers pass, and what has no name if nothing is to be refused.
@@ -141,17 +155,19 @@ class AdoptedPinning(ContextPinning):
         Some libraries switch it off to check the name themselves, after the handshake. OpenSSL
         copies it when the object is made.
         """
-        context = admission.context
-        if (
-            admission.trust is Trust.PINS_ONLY
-            or _checks_hostname(context)
-            or self.enforcement.judge.rules_for(admission.host)[0] is None
-        ):
+        if admission.trust is Trust.PINS_ONLY:
             return super().make(admission, create, session)
-        with self._switching_name_check:
+        context = admission.context
+        is_listed = self.enforcement.judge.rules_for(admission.host)[0] is not None
+        if not self._switches_name_check and (not is_listed or _checks_hostname(context)):
+            return create(context, session)
+        self._switches_name_check = True
+        with _SWITCHING:  # also for unlisted hosts, which would get the check meanwhile
+            if not is_listed or _checks_hostname(context):
+                return create(context, session)
             _set_checks_hostname(context, True)  # noqa: FBT003
             try:
-                return super().make(admission, create, session)
+                return create(context, session)
             finally:
                 _set_checks_hostname(context, False)  # noqa: FBT003
 

@@ -294,7 +294,7 @@ class Gate:
         judge, sslobj = pinning.enforcement.judge, self.__dict__["_sslobj"]
         if sslobj.context is not trusting and not pinning.may_show_certificate(sslobj):
             raise PinnedContextError("the context of the connection was replaced")
-        if final and sslobj.session_reused:
+        if final and is_verified and sslobj.session_reused:
             leaf = sslobj.getpeercert(True)  # noqa: FBT003
             self._holdfast_decide = functools.partial(judge.decide_resumed, host, leaf, trust)
             return self._holdfast_decide()
