@@ -25,6 +25,7 @@ from policy_rules import (
     Moment,
     Table,
     broken_rules,
+    client,
     endpoint,
     moment,
 )
@@ -102,7 +103,7 @@ def _meaning_of_set(table: dict[str, Any]) -> dict[str, Any]:
         "backup": pin_reading,
         "ca": pin_reading,
         "endpoints": endpoint,
-        "clients": str,
+        "clients": client,
     }
     return (
         {key: [read(text) for text in table.get(key, [])] for key, read in lists.items()}
@@ -124,7 +125,7 @@ def _said(policy: Policy) -> dict[str, Any]:
             {
                 "hosts": [(pattern.reach, pattern.host) for pattern in pin_set.hosts],
                 "endpoints": [(each.scheme, each.host, each.port) for each in pin_set.endpoints],
-                "clients": list(pin_set.clients),
+                "clients": list(map(str, pin_set.clients)),
                 "anchors": len(pin_set.anchors),
             }
             | {

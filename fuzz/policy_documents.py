@@ -28,6 +28,8 @@ _TIMES: list[str] = [
     "2027-W26-3T00:00:00Z", "2027-06-30 00:00:00Z", "2027-06-30T00:00:00.Z",
     "2027-06-30T00:00:00.1234567Z", "9999-12-31T23:59:59-01:00", "2027-06-30T00:00:00-00:00",
 ]  # fmt: skip
+_CLIENTS = ["spiffe://example.com/a", "spiffe://example.com", "A.example.", "a.example", "spiffe://",
+            "spiffe://A/b", "spiffe://a/../b", "https://a", "*.a", "10.1.2.3"]  # fmt: skip
 _ODD_HOSTS = [
     "*.com", "**", "a.*", "Example.COM.", "b\u00fccher.example", "\u212a.example", "10.1.2.3",
     "*.10.1.2.3", "::1", "[::ffff:10.1.2.3]", "", " a", "a..b", "1.2.3",
@@ -160,7 +162,7 @@ class _Writer:
         elif shape == "single":
             table.append(("single_pin", self._pick(["I accept lock-out", "yes"], 1)))
         elif shape == "clients":
-            table.append(("clients", [self._pick(["spiffe://example.com/a", "spiffe://", "a"], 1)]))
+            table.append(("clients", [self._pick(_CLIENTS, 4) for _ in range(1 + self._up_to(1))]))
         if shape == "both" and not self._happens(4):
             table.append(("require", self._pick(["leaf-and-ca", "leaf-or-ca", "both"], 2)))
 

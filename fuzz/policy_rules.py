@@ -32,6 +32,9 @@ _CHOICES = {
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt]((?!24)\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII
 )
+_SPIFFE_ID = re.compile(
+    r"spiffe://[a-z0-9._-]{1,255}(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._-]+)*", re.ASCII
+)
 _PORTS = {"https": 443, "smtp": 25, "imap": 143, "pop3": 110, "ftp": 21}
 _ENDPOINT = re.compile(r"(?:(?P<scheme>[^@]*?)://)?(?P<place>[^@]*?)/?", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(\[.*?\]):(.*)|((?!\[)[^:]*):([^:]*)", re.DOTALL)
@@ -67,16 +70,20 @@ def _document(document: object) -> Iterator[str]:
         yield "a table"
         return
     patterns: list[object] = []
+    clients: list[object] = []
     for name, value in pin_sets:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             yield "the name of a set"
         if isinstance(value, Table):
             yield from _pin_set(dict(value))
             patterns += map(second_reading_of_pattern, _texts(dict(value).get("hosts")))
+            clients += map(client, _texts(dict(value).get("clients")))
         else:
             yield "a table"
     if len(set(patterns)) < len(patterns):
         yield "a pattern once"
+    if len(set(clients)) < len(clients):
+        yield "a client once"
 
 
 def _repeats_a_key(value: object) -> bool:
@@ -210,8 +217,13 @@ def _is_line(value: object) -> bool:
     return type(value) is str and value.isprintable() and value.strip() != ""
 
 
-def _is_client(text: str) -> bool:
-    return text.isprintable() and re.fullmatch("spiffe://.+", text) is not None
+def client(text: str) -> str | None:
+    """Read an entry of `clients`; None: refused."""
+    if "://" in text:
+        return text if _SPIFFE_ID.fullmatch(text) and len(text) <= 2048 else None
+    host = second_reading(text)
+    is_name = host is not None and re.search(r":|(^|\.)[0-9]+\Z", host) is None
+    return host if is_name else None
 
 
 def _list_of(read: Callable[[str], object]) -> Callable[[object], bool]:
@@ -231,7 +243,7 @@ _READERS: dict[str, Callable[[Any], bool]] = {
     "backup": _list_of(pin_reading),
     "ca": _list_of(pin_reading),
     "endpoints": _list_of(endpoint),
-    "clients": _list_of(_is_client),
+    "clients": _list_of(client),
     "anchors": _list_of(ANCHORS.get),
     "expires": lambda value: moment(value) is not None,
     "report_only_until": lambda value: moment(value) is not None,

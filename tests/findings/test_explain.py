@@ -195,8 +195,8 @@ api.example.com:443 refused: denied, a key on the path must never be accepted.
   reason     the policy denies a key on the path
   ! denied   1 has sha256/3AzmM9vMkT2vr6S4msRNjOaD/fw/YMi98hITufK1NLo=, which stands in `denied` of
              the policy
-  observed   denied-key: a key that must never be accepted: whoever holds it, the owner or a thief,
-             can pose as the server
+  observed   denied-key: a key that must never be accepted: its owner and a thief who has it look
+             the same from here
   ask        payments team <pay@example.com>, by another channel than this connection
   runbook    docs/runbooks/the-key-leaked.md
 """

@@ -213,8 +213,8 @@ api.example.com:443 refused: untrusted, the chain sent does not verify.
   pin set    payments, enforce
   time       2026-12-01T09:30:00Z
   reason     certificate is not yet valid
-  observed   clock: a certificate outside its validity at this client's time: a wrong clock here,
-             one that was not renewed or an old one shown again, which look the same from here
+  observed   clock: a certificate outside its validity at the time here: a wrong clock, one that was
+             not renewed or an old one shown again, which look the same from here
   ask        payments team <pay@example.com>, by another channel than this connection
   runbook    docs/runbooks/clients-refuse-now.md
 """

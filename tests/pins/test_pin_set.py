@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import PolicyError
+from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.endpoint import Endpoint
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin
@@ -65,7 +66,7 @@ def broken(**changes: Any) -> list[str]:  # noqa: ANN401
         {"trust": Trust.PINS_ONLY, "check_name": True, "check_validity": False},
         {"expires": TIME, "on_expiry": OnExpiry.ALLOW},
         {"report_only_until": TIME},
-        {"hosts": (), "clients": ("spiffe://example.com/api",)},
+        {"hosts": (), "clients": (ClientIdentity("spiffe://example.com/api"),)},
         {"endpoints": (Endpoint("smtp", "mx.pay.example.com", 25),)},
         {"strict": True, "redirects": Redirects.ANY, "owner": "payments team"},
     ],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import PolicyError
+from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, PinSet
@@ -164,3 +165,54 @@ def test_break_glass_ends_within_days(until: datetime | None, count: int) -> Non
     problems = break_glass_problems((pin_set("one", "a.example", until=until),), NOW)
 
     assert ["pin_set.one.report_only_until"] * count == [problem.place for problem in problems]
+
+
+def clients(name: str, *texts: str) -> PinSet:
+    """Return a set that names these clients."""
+    return PinSet(
+        name=name,
+        hosts=(),
+        clients=tuple(map(ClientIdentity, texts)),
+        mode=Mode.REPORT_ONLY,
+        leaf=(KEY,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [
+        ("spiffe://example.org/payments", "payments"),
+        ("spiffe://example.org/payments/mysql", "domain"),
+        ("spiffe://example.org/web", "domain"),
+        ("spiffe://other.example/payments", None),
+        ("partner.example", "partner"),
+        ("example.org", None),
+    ],
+)
+def test_the_most_specific_client_wins(client: str, name: str | None) -> None:
+    """A set with the very identity goes before the one with its whole trust domain."""
+    policy = Policy(
+        unlisted=Unlisted.ALLOW,
+        pin_sets=(
+            clients("domain", "spiffe://example.org"),
+            clients("payments", "spiffe://example.org/payments"),
+            clients("partner", "partner.example"),
+        ),
+    )
+    found = policy.pin_set_for_client(ClientIdentity(client))
+
+    assert name == (found.name if found else None)
+
+
+@pytest.mark.parametrize(
+    ("sets", "place"),
+    [
+        (("a.example", "A.example."), "pin_set.first.clients[1]"),
+        (("spiffe://a/b",), "pin_set.second.clients[0]"),
+    ],
+)
+def test_a_client_stands_in_one_place(sets: tuple[str, ...], place: str) -> None:
+    """Who a client is cannot depend on the order of the sets."""
+    problems = problems_of(pin_sets=(clients("first", *sets), clients("second", "spiffe://a/b")))
+
+    assert [f"{place}: {sets[-1].lower().rstrip('.')} stands in pin_set.first already"] == problems

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import CertificateError, PolicyError
+from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.decode_document import decode_document
 from holdfast.pins.endpoint import Endpoint
 from holdfast.pins.host_pattern import HostPattern
@@ -127,7 +128,7 @@ def test_every_key_is_read() -> None:
                 owner="payments team <pay@example.com>",
                 redirects=Redirects.ANY,
                 endpoints=(Endpoint("smtp", "mx.pay.example.com", 25),),
-                clients=("spiffe://example.com/api",),
+                clients=(ClientIdentity("spiffe://example.com/api"),),
             ),
             PinSet(
                 name="mesh",
@@ -175,7 +176,7 @@ def test_a_set_for_clients_alone_keeps_its_pins() -> None:
         mode=Mode.ENFORCE,
         leaf=(LEAF,),
         backup=(BACKUP,),
-        clients=("spiffe://example.com/api",),
+        clients=(ClientIdentity("spiffe://example.com/api"),),
     )
 
     assert (expected,) == load(document).pin_sets
@@ -302,7 +303,7 @@ def test_only_format_one_is_read(number: object) -> None:
         ({"endpoints": ["smtp://other.example.com"]}, "endpoints[0]"),
         ({"endpoints": ["gopher://api.example.com"]}, "endpoints[0]"),
         ({"endpoints": ["smtp://api.example.com"], "hosts": ["a b"]}, "hosts[0]"),
-        ({"clients": ["example.com"]}, "clients[0]"),
+        ({"clients": ["*.example.com"]}, "clients[0]"),
         ({"clients": ["spiffe://"]}, "clients[0]"),
         ({"clients": [1]}, "clients[0]"),
         ({"name": "x"}, "name"),
@@ -405,3 +406,19 @@ def test_break_glass_is_measured_against_now() -> None:
     assert {"pin_set.payments.report_only_until", "pin_set.payments.owner"} == set(
         problems_of(with_set(report_only_until=later, owner=1))
     )
+
+
+def test_a_client_of_two_sets_is_told_beside_another_mistake() -> None:
+    """A repeated client is told in the same go, also where its set has a mistake of its own."""
+    document = with_set(clients=["spiffe://a/b", "spiffe://A"], mode="enforced")
+    document["pin_set"]["other"] = {
+        "clients": ["spiffe://a/b"],
+        "mode": "report-only",
+        "leaf": [str(LEAF)],
+    }
+
+    assert {
+        "pin_set.payments.mode",
+        "pin_set.payments.clients[1]",
+        "pin_set.other.clients[0]",
+    } == set(problems_of(document))

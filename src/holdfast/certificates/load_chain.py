@@ -32,8 +32,19 @@ def load_chain(path: str | os.PathLike[str]) -> tuple[bytes, ...]:
     Raises:
         CertificateError: The file cannot be read, is too large, or holds anything else.
     """
-    place = os.fspath(path)
-    data = read_file(path)
+    return certificates_in(read_file(path), os.fspath(path))
+
+
+def certificates_in(data: bytes, place: str) -> tuple[bytes, ...]:
+    """Read the content of such a file.
+
+    Args:
+        data: The whole content.
+        place: Where it comes from, for messages.
+
+    Raises:
+        CertificateError: As `load_chain` says.
+    """
     if is_der(data):
         _check(data, place)
         return (data,)

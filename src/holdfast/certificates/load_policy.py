@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from holdfast.certificates.load_chain import load_chain, pem_certificates
+from holdfast.certificates.load_chain import pem_certificates
+from holdfast.certificates.spiffe_bundle import anchors_in
 from holdfast.errors import PolicyError, Problem
 from holdfast.pins.decode_document import decode_document
 from holdfast.pins.policy import Policy
@@ -57,7 +58,7 @@ def read_policy(path: str | os.PathLike[str], before_read: Callable[[Path], None
         if entry.lstrip().startswith(_INLINE):
             return pem_certificates(entry, "the PEM text")
         before_read(file.parent / entry)
-        return load_chain(file.parent / entry)
+        return anchors_in(file.parent / entry)
 
     before_read(file)
     text = read_text(file, "check the path, or write the file with `holdfast pin HOST`")

@@ -6,7 +6,8 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from holdfast.certificates.load_chain import load_chain, pem_certificates
+from holdfast.certificates.load_chain import pem_certificates
+from holdfast.certificates.spiffe_bundle import anchors_in
 from holdfast.certificates.spki import spki_of
 from holdfast.errors import CertificateError, TrustStoreError
 
@@ -21,7 +22,7 @@ def load_anchors(path: str | os.PathLike[str]) -> tuple[bytes, ...]:
     """Read the trust anchors of a file, in its order.
 
     Args:
-        path: A PEM bundle, or one certificate in DER.
+        path: A PEM bundle, one certificate in DER, or a SPIFFE bundle.
 
     Returns:
         Each anchor as DER, at least one.
@@ -31,7 +32,7 @@ def load_anchors(path: str | os.PathLike[str]) -> tuple[bytes, ...]:
         certificates.
     """
     try:
-        return load_chain(path)
+        return anchors_in(path)
     except CertificateError as error:
         raise TrustStoreError(f"no trust anchors: {error.message}", hint=error.hint) from error
 

@@ -29,10 +29,10 @@ _SHOWN_CERTIFICATES = 10
 _DIGEST_SHOWN = 12
 
 
-def expected_column(pin_set: PinSet | None) -> list[str]:
+def expected_column(pin_set: PinSet | None, peer: str = "host") -> list[str]:
     """Return the left column: the pins of the set, and its anchors."""
     if pin_set is None:
-        return ["expected: nothing, no pin set covers the host"]
+        return [f"expected: nothing, no pin set covers the {peer}"]
     if not pin_set.pins:
         what = "a path to an anchor of the set"
     elif pin_set.require is Require.LEAF_AND_CA:

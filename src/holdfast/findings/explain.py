@@ -40,6 +40,12 @@ _SUMMARIES = {
     Outcome.EXPIRED: "expired, no pin fits and the set is past its time",
     Outcome.MISMATCH: "mismatch, the path does not satisfy the pin set",
 }
+# What is said otherwise when a server decides on a client.
+_OF_CLIENTS = {
+    Outcome.UNDECIDABLE: "undecidable, nothing tells who it is",
+    Outcome.UNTRUSTED: "untrusted, nothing vouches for the client",
+    Outcome.NOT_PINNED: "not-pinned, no pin set names the client",
+}
 
 
 def explain(violation: Violation) -> str:
@@ -88,7 +94,7 @@ def _explanation(
     time: datetime | None = None,
 ) -> str:
     marks, notes = _marks_and_notes(verdict, presented)
-    expected = expected_column(verdict.pin_set)
+    expected = expected_column(verdict.pin_set, "client" if verdict.is_client else "host")
     left_width = max(map(columns, expected))
     right_width = WIDTH - _INDENT - left_width - 2
     seen = seen_column(verdict, observed, presented, marks=marks, width=right_width)
@@ -118,7 +124,10 @@ def _summary(verdict: Verdict, port: int | None) -> str:
         done = "let pass"
     else:
         done = "allowed"
-    rest = f" {done}: {_SUMMARIES[verdict.outcome]}."
+    summary = _SUMMARIES[verdict.outcome]
+    if verdict.is_client:
+        summary = _OF_CLIENTS.get(verdict.outcome, summary)
+    rest = f" {done}: {summary}."
     where = _where(verdict, port)
     room = WIDTH - len(rest)
     # The end of a name says whose it is, so the beginning is what is left out.
@@ -161,7 +170,7 @@ def _circumstances(
 ) -> Iterator[tuple[str, str]]:
     where = _where(verdict, port)
     if not _summary(verdict, port).startswith(where):
-        yield "host", where
+        yield "client" if verdict.is_client else "host", where
     pin_set = verdict.pin_set
     if pin_set is not None:
         mode = f", {verdict.mode.value}" if verdict.mode else ""
@@ -191,7 +200,7 @@ def _advice(verdict: Verdict, observed: Observed | None) -> Iterator[tuple[str, 
     if verdict.hint:
         yield "hint", escaped(verdict.hint, _REASON_LIMIT)
     if verdict.violation:
-        yield "ask", f"{whom_to_ask(verdict.pin_set)}, by another channel than this connection"
+        yield "ask", f"{whom_to_ask(verdict)}, by another channel than this connection"
     path = runbook(verdict, observed)
     if path is not None:
         yield "runbook", path

@@ -46,7 +46,7 @@ IN_PLAIN_WORDS = {
         "which look the same from here"
     ),
     Observed.CLOCK: (
-        "a certificate outside its validity at this client's time: a wrong clock here, one that "
+        "a certificate outside its validity at the time here: a wrong clock, one that "
         "was not renewed or an old one shown again, which look the same from here"
     ),
     Observed.WRONG_HOST: (
@@ -58,8 +58,8 @@ IN_PLAIN_WORDS = {
         "a rotation since then or a mis-issued certificate, which look the same from here"
     ),
     Observed.DENIED_KEY: (
-        "a key that must never be accepted: whoever holds it, the owner or a thief, "
-        "can pose as the server"
+        "a key that must never be accepted: its owner and a thief who has it look the same "
+        "from here"
     ),
     Observed.SELF_SIGNED: (
         "a certificate that vouches for itself: anyone can make one in any name, "

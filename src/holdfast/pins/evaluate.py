@@ -34,12 +34,27 @@ def evaluate(
         The first outcome that applies: undecidable, denied, not-pinned, match, expired, mismatch.
     """
     pin_set = policy.pin_set_for(host)
-    path = _path_of(chain)
     if isinstance(chain, ProvenLeaf) and (pin_set is None or pin_set.trust is not Trust.PINS_ONLY):
         return undecidable(
             policy, host, "nothing vouches for the certificate: no path was verified"
         )
-    for position, certificate in enumerate(path):
+    denied = denied_on(policy, pin_set, host, chain, now)
+    if denied is not None:
+        return denied
+    if pin_set is None:
+        return _not_pinned(policy, host, chain)
+    return held_against(pin_set, host, chain, now)
+
+
+def denied_on(
+    policy: Policy,
+    pin_set: PinSet | None,
+    host: str,
+    chain: VerifiedChain | ProvenLeaf,
+    now: datetime,
+) -> Verdict | None:
+    """Refuse because of a denied key on the path; None where there is none."""
+    for position, certificate in enumerate(_path_of(chain)):
         if certificate.spki_sha256 in policy.denied_digests:
             return Verdict(
                 outcome=Outcome.DENIED,
@@ -52,9 +67,14 @@ def evaluate(
                 chain=chain,
                 reason="the policy denies a key on the path",
             )
-    if pin_set is None:
-        return _not_pinned(policy, host, chain)
-    matched = _satisfied_by(pin_set, path)
+    return None
+
+
+def held_against(
+    pin_set: PinSet, host: str, chain: VerifiedChain | ProvenLeaf, now: datetime
+) -> Verdict:
+    """Decide by the pins of one set: match, expired or mismatch."""
+    matched = _satisfied_by(pin_set, _path_of(chain))
     if matched is not None:
         return _match(pin_set, host, chain, matched, now)
     return _miss(pin_set, host, chain, now)

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from holdfast.errors import PolicyError, Problem
+from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.endpoint import Endpoint
 from holdfast.pins.host_pattern import HostPattern, Reach
 from holdfast.pins.pin import Pin, PinAlgorithm, quoted
@@ -101,7 +102,7 @@ class PinSet:
     single_pin: str | None = None
     redirects: Redirects | None = None
     endpoints: tuple[Endpoint, ...] = ()
-    clients: tuple[str, ...] = ()
+    clients: tuple[ClientIdentity, ...] = ()
     check_name: bool | None = None
     check_validity: bool | None = None
     _digests: tuple[Digests, Digests] | None = field(

@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from holdfast.errors import PolicyError, Problem
+from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.host_pattern import Reach
 from holdfast.pins.pin import Pin, PinAlgorithm
 from holdfast.pins.pin_set import PinSet
@@ -46,7 +47,8 @@ class Policy:
     """The pin sets of an application; also the simplest `PolicySource`, one that never changes.
 
     Raises:
-        PolicyError: Two sets have one name or one pattern, or a denied entry is not a key pin.
+        PolicyError: Two sets have one name, one pattern or one client, or a denied entry is not a
+            key pin.
         TypeError: A field has another type than declared: text for an enumeration, or a list for a
             tuple.
     """
@@ -59,6 +61,7 @@ class Policy:
     _exact: _Index = field(init=False, repr=False, compare=False)
     _one_label: _Index = field(init=False, repr=False, compare=False)
     _any_depth: _Index = field(init=False, repr=False, compare=False)
+    _clients: _Index = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the rules between sets and build the look-up tables."""
@@ -80,8 +83,10 @@ class Policy:
                     problems.append(_repeated_pattern(pin_set, position, owner))
                 else:
                     index[pattern.host] = pin_set
+        clients = _client_index(self.pin_sets, problems)
         if problems:
             raise PolicyError(problems)
+        object.__setattr__(self, "_clients", MappingProxyType(clients))
         object.__setattr__(self, "denied_digests", frozenset(pin.digest for pin in self.denied))
         for attribute, reach in (
             ("_exact", Reach.EXACT),
@@ -106,6 +111,13 @@ class Policy:
                 found = self._one_label.get(parent)
             found = found or self._any_depth.get(parent)
             rest = parent
+        return found
+
+    def pin_set_for_client(self, identity: ClientIdentity) -> PinSet | None:
+        """Return the set that names a client: this very identity, else its whole trust domain."""
+        found = self._clients.get(identity.text)
+        if found is None and (domain := identity.trust_domain) is not None:
+            found = self._clients.get(domain.text)
         return found
 
 
@@ -144,6 +156,20 @@ def _name_problems(pin_sets: tuple[PinSet, ...]) -> list[Problem]:
         for name, count in counts.items()
         if count > 1
     ]
+
+
+def _client_index(pin_sets: tuple[PinSet, ...], problems: list[Problem]) -> dict[str, PinSet]:
+    index: dict[str, PinSet] = {}
+    for pin_set in pin_sets:
+        for position, client in enumerate(pin_set.clients):
+            owner = index.get(client.text)
+            if owner is None:
+                index[client.text] = pin_set
+                continue
+            place = f"pin_set.{pin_set.name}.clients[{position}]"
+            message = f"{client} stands in pin_set.{owner.name} already"
+            problems.append(Problem(place, message, "keep it in one place"))
+    return index
 
 
 def _repeated_pattern(pin_set: PinSet, index: int, owner: PinSet) -> Problem:

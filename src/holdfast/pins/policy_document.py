@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from holdfast.errors import HostNameError, PolicyError, Problem
+from holdfast.errors import HoldfastError, PolicyError, Problem
+from holdfast.pins.client_identity import SCHEME, ClientIdentity
 from holdfast.pins.endpoint import Endpoint
 from holdfast.pins.field_readers import (
     Reader,
@@ -24,13 +25,13 @@ from holdfast.pins.field_readers import (
     unknown_keys,
 )
 from holdfast.pins.host_pattern import HostPattern
-from holdfast.pins.pin import Pin, quoted
+from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, OnExpiry, PinSet, Redirects, Require, Trust, place_of
 from holdfast.pins.policy import FORMAT, OnStale, Policy, Unlisted, break_glass_problems
 
-_SPIFFE = "spiffe://"
 _STAND_IN_PIN = Pin.of_spki(b"stands where a pin could not be read")
 _STAND_IN_HOST = HostPattern.parse("stand-in.invalid")
+_STAND_IN_CLIENT = ClientIdentity("stand-in.invalid")
 _STAND_IN_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _TABLE_FIX = "a pin set is written [pin_set.NAME], with no dots in its name"
 _PINS = list_of(Pin.parse, _STAND_IN_PIN, 'write ["sha256/..."]')
@@ -42,12 +43,6 @@ def _format(value: object, place: str, problems: list[Problem]) -> int | None:
     fix = f"write format = {FORMAT}; a higher number needs a newer Holdfast"
     problems.append(Problem(place, "this format of the policy is not known", fix))
     return None
-
-
-def _client(text: str) -> str:
-    if text.startswith(_SPIFFE) and len(text) > len(_SPIFFE) and text.isprintable():
-        return text
-    raise HostNameError(f"{quoted(text)} is not a client", hint="write spiffe://trust-domain/path")
 
 
 _HOLDFAST: dict[str, Reader[Any]] = {
@@ -79,7 +74,7 @@ _PIN_SET: dict[str, Reader[Any]] = {
     "endpoints": list_of(
         Endpoint.parse, Endpoint("https", "stand-in.invalid", 443), 'write ["https://host:443"]'
     ),
-    "clients": list_of(_client, "", 'write ["spiffe://..."]'),
+    "clients": list_of(ClientIdentity, _STAND_IN_CLIENT, 'write ["spiffe://trust-domain/path"]'),
     "check_name": flag,
     "check_validity": flag,
 }
@@ -235,15 +230,17 @@ def _resting(place: str) -> set[str]:
 def _stand_in(name: str, fields: Mapping[str, Any]) -> PinSet | None:
     """Return a sound set with the same hosts, so that the rules between sets can be checked."""
     try:
+        # It stands in no other set.
+        own_stand_in = ClientIdentity(f"{SCHEME}{_STAND_IN_CLIENT}/{name}")
         return PinSet(
             name=name,
             hosts=fields.get("hosts") or (),
-            clients=("",),
+            clients=(*(fields.get("clients") or ()), own_stand_in),
             mode=Mode.REPORT_ONLY,
             leaf=(_STAND_IN_PIN,),
             report_only_until=fields.get("report_only_until"),
         )
-    except PolicyError:  # its name is none
+    except HoldfastError:  # its name is none
         return None
 
 

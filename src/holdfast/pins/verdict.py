@@ -67,12 +67,15 @@ class Verdict:
     violation: bool
     """Whether it refuses, or would if the set were enforced: what is counted and reported."""
     host: str
+    """The canonical host name, or, of a client at a server, its identity."""
     reason: str
     mode: Mode | None = None
     pin_set: PinSet | None = None
     matched: Match | None = None
     chain: VerifiedChain | ProvenLeaf | PresentedChain | None = None
     hint: str | None = None
+    is_client: bool = False
+    """Whether it is a server that decides, on a client."""
 
     def __bool__(self) -> NoReturn:
         """Refuse to be used as a condition."""
