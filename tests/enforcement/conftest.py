@@ -3,8 +3,11 @@
 Keys are made once. What came through is read from the server's log, never from the client.
 """
 
+import asyncio
+import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,10 +18,14 @@ from typing import Any, TypeVar
 import pytest
 
 from holdfast.enforcement.context import PinningContext
+from holdfast.enforcement.pinned_client import PinnedClient, pinned_client_of
 from holdfast.enforcement.process_wide import install, uninstall
+from holdfast.enforcement.server_context import PinnedServerContext
 from holdfast.lab.authorities import Authority, Identity, new_key, self_signed, spki_pin
 from holdfast.lab.issuance import der
+from holdfast.lab.loop_thread import LoopThread
 from holdfast.lab.server import LabServer
+from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.interfaces import PolicySource, ViolationSink
 from holdfast.pins.local_exception import LocalException
@@ -421,3 +428,174 @@ def received(still_open: ExitStack) -> Callable[[LabServer], tuple[int, int]]:
         )
 
     return count
+
+
+PAYMENTS = "spiffe://example.org/payments"
+
+
+@pytest.fixture(scope="session")
+def payments(mesh: Authority) -> Identity:
+    """A client with a SPIFFE ID, below the private root."""
+    return mesh.intermediate("Mesh CA").issue(PAYMENTS, usage="both", common_name="payments")
+
+
+@pytest.fixture(scope="session")
+def client_set(payments: Identity, mesh: Authority) -> Callable[..., PinSet]:
+    """Return a function that makes the set of that client, by its key under the private root."""
+
+    def make(*clients: str, **fields: Any) -> PinSet:  # noqa: ANN401
+        sound: dict[str, Any] = {
+            "name": "payments",
+            "hosts": (),
+            "mode": Mode.ENFORCE,
+            "trust": Trust.PRIVATE,
+            "anchors": (der(mesh.certificate),),
+            "leaf": (Pin.parse(payments.spki_pin),),
+        }
+        entries = tuple(map(ClientIdentity, clients or (PAYMENTS,)))
+        return PinSet(clients=entries, **sound | fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def client_policy(client_set: Callable[..., PinSet]) -> Policy:
+    """A server's policy with that set; what it says of unlisted hosts is not about clients."""
+    return Policy(unlisted=Unlisted.ALLOW, pin_sets=(client_set(),))
+
+
+@pytest.fixture
+def server_context(
+    client_policy: Policy, identity: Identity, violations: list[Violation]
+) -> Callable[..., PinnedServerContext]:
+    """Return a function that makes a pinned server context, which reports to `violations`."""
+
+    class ListSink:
+        def report(self, violation: Violation) -> None:
+            violations.append(violation)
+
+    def make(source: PolicySource = client_policy, **options: Any) -> PinnedServerContext:  # noqa: ANN401
+        context = PinningContext.for_server(source, **{"sink": ListSink()} | options)
+        identity.load_into(context)
+        return context
+
+    return make
+
+
+class Application:
+    """Serves on loopback, over blocking sockets or asyncio, and notes what reaches it."""
+
+    def __init__(self, context: ssl.SSLContext, *, blocking: bool) -> None:
+        """Begin to serve; `saw` grows with each client that gets through."""
+        self.saw: list[tuple[PinnedClient | None, bytes]] = []
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self._listener.getsockname()
+        self._thread = threading.Thread(target=self._accept) if blocking else None
+        self._loop = None if blocking else LoopThread(self._serve(), "application")
+        if self._thread:
+            self._thread.start()
+
+    def close(self) -> None:
+        """End, so that what was seen and reported is final."""
+        if self._thread:
+            with contextlib.suppress(OSError):  # closed already
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._thread.join()
+        if self._loop:
+            self._loop.stop()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                raw, _ = self._listener.accept()
+            except OSError:
+                return
+            raw.settimeout(5)
+            with (
+                raw,
+                contextlib.suppress(OSError),
+                self._context.wrap_socket(raw, server_side=True) as connection,
+            ):
+                self.saw.append((pinned_client_of(connection), connection.recv(100)))
+                connection.sendall(b"welcome")
+                connection.unwrap().close()
+
+    async def _serve(self) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            client = pinned_client_of(writer.get_extra_info("ssl_object"))
+            with contextlib.suppress(OSError):
+                self.saw.append((client, await reader.read(100)))
+                writer.write(b"welcome")
+                writer.close()
+                await writer.wait_closed()
+
+        server = await asyncio.start_server(answer, sock=self._listener, ssl=self._context)
+        try:
+            async with server:
+                await server.serve_forever()
+        finally:
+            answering = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in answering:
+                task.cancel()
+            await asyncio.gather(*answering, return_exceptions=True)
+
+
+@pytest.fixture(params=[True, False], ids=["socket", "asyncio"])
+def serve(
+    request: pytest.FixtureRequest, still_open: ExitStack
+) -> Callable[[ssl.SSLContext], Application]:
+    """Return a function that starts an application behind a context, on either way to serve."""
+
+    def start(context: ssl.SSLContext) -> Application:
+        application = Application(context, blocking=request.param)
+        still_open.callback(application.close)
+        return application
+
+    return start
+
+
+@pytest.fixture
+def client_context(version: ssl.TLSVersion, honest: Authority) -> Callable[..., ssl.SSLContext]:
+    """Return a function that makes a stock client context that shows an identity, or none."""
+
+    def make(shown: Identity | None) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = context.maximum_version = version
+        context.load_verify_locations(cadata=honest.pem)
+        if shown is not None:
+            shown.load_into(context)
+        return context
+
+    return make
+
+
+@pytest.fixture
+def visit(
+    client_context: Callable[..., ssl.SSLContext],
+) -> Callable[..., tuple[bytes, ssl.SSLSession | None, bool]]:
+    """Return a function by which a stock client says hello.
+
+    It returns the answer (nothing if it was refused), the session, and whether one was resumed.
+    """
+
+    def say_hello(
+        application: Application,
+        shown: Identity | ssl.SSLContext | None,
+        session: ssl.SSLSession | None = None,
+    ) -> tuple[bytes, ssl.SSLSession | None, bool]:
+        context = shown if isinstance(shown, ssl.SSLContext) else client_context(shown)
+        answer, given, is_resumed = b"", None, False
+        with (
+            socket.create_connection(application.address, timeout=5) as raw,
+            contextlib.suppress(ssl.SSLError, ConnectionError),
+            context.wrap_socket(raw, server_hostname="localhost", session=session) as tls,
+        ):
+            given, is_resumed = tls.session, bool(tls.session_reused)
+            tls.sendall(b"hello")
+            answer = tls.recv(100)
+            tls.unwrap().close()
+        return answer, given, is_resumed
+
+    return say_hello

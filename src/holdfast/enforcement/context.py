@@ -18,7 +18,7 @@ import os
 import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from holdfast.certificates.trust_anchors import load_anchors
 from holdfast.enforcement.context_pinning import ContextPinning, Enforcement
@@ -37,6 +37,9 @@ from holdfast.enforcement.verified_path import PathReader
 from holdfast.pins.interfaces import PolicySource, ViolationSink
 from holdfast.pins.local_exception import LocalException
 from holdfast.pins.policy import Policy
+
+if TYPE_CHECKING:
+    from holdfast.enforcement.server_context import PinnedServerContext
 
 
 class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  # a property there
@@ -99,3 +102,21 @@ class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  
         )
         self.seal()
         load_public_anchors(self, anchors)
+
+    @staticmethod
+    def for_server(
+        source: PolicySource,
+        *,
+        sink: ViolationSink | None = None,
+        client_anchors: str | os.PathLike[str] | None = None,
+    ) -> PinnedServerContext:
+        """Make a server's context, which lets in only the clients that the policy names.
+
+        The arguments are those of `PinnedServerContext`.
+
+        Raises:
+            TrustStoreError: A set that names clients has no anchors, or no set names any.
+        """
+        from holdfast.enforcement.server_context import PinnedServerContext  # clients need it not
+
+        return PinnedServerContext(source, sink=sink, client_anchors=client_anchors)

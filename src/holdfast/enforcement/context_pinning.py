@@ -102,7 +102,8 @@ class ContextPinning:
         """
         if server_side:
             raise PinnedContextError(
-                "a PinningContext is for clients", hint="make the server's context with ssl"
+                "a PinningContext is for clients",
+                hint="make the server's context with PinningContext.for_server(policy)",
             )
         return False
 

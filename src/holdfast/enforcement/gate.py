@@ -30,6 +30,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from holdfast.enforcement.context_pinning import Admission, Enforcement, pinning_of
 from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.pinned_client import PinnedClient
 from holdfast.enforcement.sealed_object import SealedObject
 from holdfast.enforcement.verified_path import presented_chain
 from holdfast.errors import PinnedContextError
@@ -71,6 +72,7 @@ class Gate:
     _holdfast_admission: Any = None  # an Admission: no cast on the way of each handshake
     _holdfast_outgoing: ssl.MemoryBIO | None = None
     _holdfast_decide: Callable[[], Verdict]  # on what this connection showed, under any policy
+    _holdfast_verdict: Verdict | None = None  # by which it was accepted
     _holdfast_violation: Violation | None = None
     _holdfast_refused_early: _Refusal | None = None
 
@@ -157,6 +159,11 @@ class Gate:
         raise PinnedContextError("the context of a pinned connection cannot be replaced")
 
     @property
+    def pinned_client(self) -> PinnedClient | None:
+        """Who was accepted by a pinned server; None on a client's own connections."""
+        return None
+
+    @property
     def session(self) -> ssl.SSLSession | None:
         """The session, once the connection is accepted; None before, and under pins-only trust.
 
@@ -228,6 +235,7 @@ class Gate:
             return False
         verdict = self._holdfast_decide()
         if verdict.allowed:
+            self._holdfast_verdict = verdict
             return True
         port = self._port()
         self.__class__ = unjudged_class(type(self))
@@ -284,6 +292,7 @@ class Gate:
             if enforcement.tally is not None:
                 enforcement.tally(verdict)
             self._give_own_context_back()
+            self._holdfast_verdict = verdict
             self._holdfast_state = State.ACCEPTED
             self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
             enforcement.live.add(self, policy)

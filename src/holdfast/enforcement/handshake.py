@@ -40,7 +40,8 @@ _Vouched = tuple[tuple[bytes, ...], tuple[LocalException, ...]]  # path, what ma
 _log = logging.getLogger("holdfast.enforcement")
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """Return the time, with its offset."""
     return datetime.now(UTC)
 
 
@@ -54,7 +55,7 @@ class HandshakeJudge:
         *,
         named_anchors: tuple[bytes, ...] = (),
         exceptions: tuple[LocalException, ...] = (),
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         """Bind a source, a sink, the anchors (DER) that were named if any, and exceptions."""
         self._source = source

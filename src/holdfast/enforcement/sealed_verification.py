@@ -18,7 +18,7 @@ _options_of = CContext.options.__get__
 
 
 class SealedVerification(GenuineContext):
-    """A client's context that always verifies certificate and name."""
+    """A context that always verifies the other end's certificate and, of a server, the name."""
 
     verify_flags = direct("verify_flags")
     minimum_version = direct("minimum_version")

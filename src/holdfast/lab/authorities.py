@@ -235,7 +235,8 @@ class Authority:
         """Issue a leaf and return it with its key and the chain to send (without the root).
 
         Args:
-            names: DNS names and IP addresses for the SubjectAltName; A-labels, a wildcard at will.
+            names: DNS names, IP addresses and URIs for the SubjectAltName; A-labels, a wildcard at
+                will.
             key: The key to use, instead of a new one.
             kind: The kind of the new key.
             not_before: An hour ago by default, or an hour before a `not_after` in the past.
@@ -272,11 +273,12 @@ def self_signed(
     kind: KeyKind = "ec",
     not_before: datetime | None = None,
     not_after: datetime | None = None,
+    usage: Usage = "server",
 ) -> Identity:
     """Make a leaf that signs itself, as devices do. The arguments are those of `issue`."""
     key = key or new_key(kind)
     validity = Validity.of(not_before, not_after)
-    leaf = leaf_certificate(names, None, key, Signer(key), validity, "server")
+    leaf = leaf_certificate(names, None, key, Signer(key), validity, usage)
     return Identity(key, (leaf,))
 
 

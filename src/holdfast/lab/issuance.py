@@ -190,6 +190,8 @@ def _hash_for(key: PrivateKey) -> hashes.SHA256 | None:
 
 
 def _general_name(text: str) -> x509.GeneralName:
+    if "://" in text:
+        return x509.UniformResourceIdentifier(text)
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
