@@ -1,0 +1,45 @@
+"""The scope extension `holdfast`, by which an ASGI application learns who was accepted.
+
+    scope["extensions"]["holdfast"] == {"identity": ..., "pin_set": ..., "pin": ...}
+
+The three are text; `pin` is None where a mismatch was let pass. Where the extension is missing the
+connection was not made by a pinned server: an application that relies on it refuses then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from holdfast.enforcement.pinned_client import PinnedClient
+
+__all__ = ["EXTENSION", "telling"]
+
+EXTENSION = "holdfast"
+
+_Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def telling(application: _Application, client: PinnedClient | None) -> _Application:
+    """Return an ASGI 3 application that is told, with each request, who was accepted.
+
+    Args:
+        application: The application as it is.
+        client: Who was accepted on the connection that the requests come on; None for a connection
+            that is not pinned, about which nothing is said.
+    """
+    if client is None:
+        return application
+    told = {
+        "identity": client.identity,
+        "pin_set": client.pin_set,
+        "pin": str(client.pin) if client.pin else None,
+    }
+
+    async def tell(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            extensions = {**(scope.get("extensions") or {}), EXTENSION: dict(told)}
+            scope = {**scope, "extensions": extensions}
+        await application(scope, receive, send)
+
+    return tell
