@@ -3,6 +3,7 @@ import gc
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -201,6 +202,28 @@ class TestAnotherContext:
         assert b"" == visit(application, payments)[0]
         application.close()
         assert ["spiffe://partner.example/api"] == [who.identity for who, _ in application.saw]
+
+    def test_the_first_one_lives_on(
+        self,
+        server_context: Make,
+        client_context: Callable[..., ssl.SSLContext],
+        payments: Identity,
+    ) -> None:
+        """OpenSSL still works with the context whose callback it is in (CVE-2026-19445)."""
+        contexts = [server_context(), server_context()]
+        first = weakref.ref(contexts[0])
+
+        def switch(connection: ssl.SSLObject, _: str, __: ssl.SSLContext) -> None:
+            connection.context = contexts[1]
+
+        contexts[0].sni_callback = switch
+        pair = Pair(contexts[0], client_context(payments))
+        contexts[0] = contexts[1]
+        pair.shake_hands()
+        gc.collect()
+
+        assert contexts[1] is pair.server.context
+        assert first() is not None
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_a_stock_context_is_refused(

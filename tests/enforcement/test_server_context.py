@@ -3,6 +3,7 @@ import pickle
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import pytest
 
 from holdfast import PinningContext
 from holdfast.enforcement.genuine_context import CContext
+from holdfast.enforcement.process_wide import install, uninstall
 from holdfast.enforcement.server_context import PinnedServerContext
 from holdfast.errors import PinnedContextError, TrustStoreError
-from holdfast.lab.authorities import Authority, self_signed
+from holdfast.lab.authorities import Authority, Identity, self_signed
 from holdfast.lab.issuance import der
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 
 Make = Callable[..., PinnedServerContext]
+Serve = Callable[[ssl.SSLContext], Any]
+Visit = Callable[..., tuple[bytes, object, bool]]
 PUBLIC = {"trust": Trust.PUBLIC, "anchors": (), "single_pin": ACCEPT_LOCK_OUT}
 
 
@@ -134,8 +138,8 @@ def test_anchors_for_public_trust(
 def test_a_certificate_as_its_own_anchor(
     client_set: Callable[..., PinSet],
     server_context: Make,
-    serve: Callable[[ssl.SSLContext], Any],
-    visit: Callable[..., tuple[bytes, object, bool]],
+    serve: Serve,
+    visit: Visit,
 ) -> None:
     """What is advised for devices works: private trust, with the certificate itself as anchor."""
     device, other = (self_signed("device.internal", usage="both") for _ in range(2))
@@ -145,3 +149,24 @@ def test_a_certificate_as_its_own_anchor(
     assert b"welcome" == visit(application, device)[0]
     assert b"" == visit(application, other)[0]
     assert [b"hello"] == [data for _, data in application.saw]
+
+
+def test_beside_process_wide_enforcement(
+    server_context: Make,
+    serve: Serve,
+    visit: Visit,
+    payments: Identity,
+    mesh: Authority,
+    policy: Policy,
+) -> None:
+    """A server in a process that is pinned as a whole keeps to its own policy."""
+    stranger = mesh.issue("spiffe://example.org/payments", usage="both", common_name="payments")
+    install(replace(policy, unlisted=Unlisted.ALLOW, pin_sets=()))
+    try:
+        application = serve(server_context())
+        answers = [visit(application, shown)[0] for shown in (payments, stranger)]
+    finally:
+        uninstall()
+
+    assert [b"welcome", b""] == answers
+    assert 1 == len(application.saw)

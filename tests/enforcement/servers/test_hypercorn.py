@@ -14,7 +14,7 @@ def test_http2(expected: object, run_recipe: Callable[..., object]) -> None:
 
     def ask(context: ssl.SSLContext, port: int) -> str:
         try:
-            with httpx.Client(http1=False, http2=True, verify=context, trust_env=False) as client:
+            with httpx.Client(http2=True, verify=context, trust_env=False) as client:
                 response = client.get(f"https://localhost:{port}/")
         except httpx.TransportError:
             return "nothing"
