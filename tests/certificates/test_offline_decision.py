@@ -40,6 +40,11 @@ def _anchors(*authorities: Authority) -> tuple[bytes, ...]:
     return tuple(der(authority.certificate) for authority in authorities)
 
 
+def _ca_policy(pin: str, **fields: Any) -> Policy:  # noqa: ANN401
+    """Return a policy with one enforced set of one CA pin."""
+    return _policy(ca=(Pin.parse(pin),), single_pin=ACCEPT_LOCK_OUT, **fields)
+
+
 def _policy(*pins: str, host: str = HOST, denied: tuple[Pin, ...] = (), **fields: object) -> Policy:
     """Return a policy with one enforced set of leaf pins."""
     pin_set = PinSet(
@@ -47,8 +52,7 @@ def _policy(*pins: str, host: str = HOST, denied: tuple[Pin, ...] = (), **fields
         hosts=(HostPattern.parse(host),),
         mode=Mode.ENFORCE,
         leaf=tuple(map(Pin.parse, pins)),
-        single_pin=ACCEPT_LOCK_OUT if pins else None,
-        **fields,  # type: ignore[arg-type]
+        **{"single_pin": ACCEPT_LOCK_OUT if pins else None} | fields,  # type: ignore[arg-type]
     )
     return Policy(unlisted=Unlisted.ALLOW, pin_sets=(pin_set,), denied=denied)
 
@@ -232,3 +236,41 @@ def test_hint_says_where_openssl_may_refuse(public: Authority) -> None:
     assert (
         "OpenSSL may refuse this chain: the path ends in a trusted certificate that is no root"
     ) == verdict.hint
+
+
+@pytest.mark.parametrize("trust", [Trust.PUBLIC, Trust.PRIVATE])
+def test_each_path_of_a_cross_signed_ca_is_looked_at(
+    public: Authority, private: Authority, trust: Trust
+) -> None:
+    """A pin on either root matches, one of them on another path than the verifier's first."""
+    ca = public.intermediate("CA")
+    identity = ca.issue(HOST).with_chain(ca.certificate, private.cross_sign(ca).certificate)
+    anchors = _anchors(public, private)
+    fields = {"trust": trust, "anchors": anchors} if trust is Trust.PRIVATE else {}
+    verdicts = []
+    for root in (public, private):
+        rules = _ca_policy(root.spki_pin, **fields)
+        verdict, failure = decide_offline(rules, HOST, _sent(identity), anchors, NOW)
+        verdicts.append(verdict)
+
+        assert (Outcome.MATCH, True) == _decided(verdict)
+        assert failure is None
+        assert isinstance(verdict.chain, VerifiedChain)
+        assert _anchors(root) == (verdict.chain.certificates[-1].der,)
+        assert verdict.hint is not None
+        assert "a CA has several certificates, of which OpenSSL tries only one" in verdict.hint
+
+    assert [False, True] == sorted("another valid path" in one.reason for one in verdicts)
+
+
+def test_a_second_look_goes_past_an_anchor_that_is_no_root(public: Authority) -> None:
+    """Where the first path ends in a trusted intermediate, the one to its root is found."""
+    ca = public.intermediate("CA")
+    rules = _ca_policy(public.spki_pin)
+    anchors = _anchors(ca, public)
+    verdict, _ = decide_offline(rules, HOST, _sent(ca.issue(HOST)), anchors, NOW)
+
+    assert (Outcome.MATCH, True) == _decided(verdict)
+    assert isinstance(verdict.chain, VerifiedChain)
+    assert _anchors(public) == (verdict.chain.certificates[-1].der,)
+    assert "the path ends in a trusted certificate" not in (verdict.hint or "")

@@ -23,6 +23,7 @@ from holdfast.certificates.verifier_differences import (
     OPENSSL_MAY_ACCEPT,
     OPENSSL_MAY_REFUSE,
     differences,
+    openssl_agrees,
 )
 from holdfast.certificates.verify_path import PathFailure, verify_path
 from holdfast.pins.chain import VerifiedChain
@@ -452,3 +453,29 @@ def test_unreadable_certificates_give_no_hint() -> None:
     answer = verify_path((b"junk",), (b"junk",), HOST, NOW)
 
     assert () == differences((b"junk",), (b"junk",), HOST, NOW, answer)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "make_chain"),
+    _cases({phrase: chains for phrase, chains in REFUSED.items() if phrase != "a CA has several"}),
+)
+def test_a_decision_keeps_to_the_stricter_verifier(
+    phrase: str, make_chain: Callable[[], Shown]
+) -> None:
+    """What OpenSSL may refuse it does not agree to; each entry is enough, on a path by itself."""
+    shown = make_chain()
+    answer = shown.answer()
+
+    assert isinstance(answer, VerifiedChain), phrase
+    path = tuple(one.der for one in answer.certificates)
+    assert not openssl_agrees(path, shown.host, NOW)
+
+
+def test_a_decision_takes_no_silence_for_a_yes() -> None:
+    """OpenSSL agrees to an ordinary path; what cannot be parsed raises."""
+    shown = _with_leaf()
+    chain, anchors = shown.ders
+
+    assert openssl_agrees(chain + anchors, HOST, NOW)
+    with pytest.raises(ValueError, match="parsing"):
+        openssl_agrees((*chain, b"junk"), HOST, NOW)

@@ -11,6 +11,7 @@ from holdfast.certificates.verifier_differences import differences
 from holdfast.certificates.verify_path import (
     MAX_PRESENTED,
     PathFailure,
+    confirm_path,
     verifier_name,
     verify_path,
 )
@@ -347,3 +348,42 @@ def test_verifier_has_name_and_version() -> None:
 
     assert "cryptography" == name
     assert version[0].isdigit()
+
+
+def test_a_path_is_confirmed_as_it_stands(root: Authority) -> None:
+    """It is the path itself or nothing: no shorter one, and none with a certificate too many."""
+    ca = root.intermediate("CA")
+    leaf = der(ca.issue(HOST).certificate)
+    path = leaf, *_anchors(ca, root)
+    found = confirm_path(path, HOST, NOW)
+
+    assert found is not None
+    assert path == tuple(certificate.der for certificate in found.certificates)
+    for other in (
+        (leaf, *_anchors(Authority.new("Stranger"), ca, root)),
+        (leaf, *_anchors(ca, ca, root)),
+        (leaf, *_anchors(ca, root, root)),
+        (leaf, *_anchors(root)),
+        _anchors(root),
+        (b"junk", *path[1:]),
+        (*path[:-1], b"junk"),
+    ):
+        assert confirm_path(other, HOST, NOW) is None
+
+
+def test_a_path_is_confirmed_for_a_name_and_a_time(root: Authority) -> None:
+    """Another host, another time and a host that the verifier does not take confirm nothing."""
+    path = *_sent(root.issue(HOST)), *_anchors(root)
+
+    assert confirm_path(path, "other.example.com", NOW) is None
+    assert confirm_path(path, HOST, NOW + 365 * DAY) is None
+    assert confirm_path(path, "a_b.example.com", NOW) is None
+
+
+def test_a_confirmed_path_ends_in_a_root(root: Authority) -> None:
+    """`verify_path` ends at any anchor, this at a certificate that has signed itself."""
+    ca = root.intermediate("CA")
+    path = der(ca.issue(HOST).certificate), *_anchors(ca)
+
+    assert path == _path(path[:1], path[1:])
+    assert confirm_path(path, HOST, NOW) is None

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple, Protocol
 import pytest
 
 from holdfast.pins.chain import ChainCertificate, PresentedChain, ProvenLeaf, VerifiedChain
-from holdfast.pins.evaluate import effective_mode, evaluate, undecidable, untrusted, without_path
+from holdfast.pins.evaluate import (
+    effective_mode,
+    evaluate,
+    is_worth_verifying,
+    undecidable,
+    untrusted,
+    without_path,
+)
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin, PinAlgorithm
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, OnExpiry, PinSet, Require, Trust
@@ -406,3 +413,16 @@ def test_one_accepted_pin_is_enough() -> None:
 def test_break_glass_counts_for_seven_days_at_most(until: datetime, mode: Mode) -> None:
     """A clock set back does not stretch break-glass: what ends too far ahead is not in force."""
     assert mode is effective_mode(policy(report_only_until=until).pin_sets[0], NOW)
+
+
+def test_only_a_row_that_would_match_is_worth_verifying() -> None:
+    """The filter before a verification says of certificates what the decision says of a path."""
+    expected, actual = {}, {}
+    for name, row in ROWS.items():
+        pin_set = row.policy.pin_set_for(row.host)
+        if pin_set is not None and isinstance(row.chain, VerifiedChain):
+            expected[name] = row.outcome is Outcome.MATCH
+            actual[name] = is_worth_verifying(row.policy, pin_set, row.chain.certificates)
+
+    assert expected == actual
+    assert {True, False} == set(expected.values())

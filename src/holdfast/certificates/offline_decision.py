@@ -1,10 +1,11 @@
 """What a client would decide about a chain, without a handshake: the host's trust, then its pins.
 
 Under public and private trust the chain is verified by `verify_path`, against the public anchors or
-against those of the set alone. Under pins-only trust there is nothing to verify a path with, and a
-file of certificates cannot show that the server holds the leaf's key. The leaf is judged as if it
-had shown that, and the verdict's hint says that it was assumed; its name and validity are checked
-unless the policy says `check_name = false` or `check_validity = false`.
+against those of the set alone; on a mismatch other paths are looked at, as in a handshake. Under
+pins-only trust there is nothing to verify a path with, and a file of certificates cannot show that
+the server holds the leaf's key. The leaf is judged as if it had shown that, and the verdict's hint
+says that it was assumed; its name and validity are checked unless the policy says
+`check_name = false` or `check_validity = false`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdfast.certificates.lone_leaf import leaf_failure
+from holdfast.certificates.other_paths import match_on_other_path
 from holdfast.certificates.spki import chain_certificate
 from holdfast.certificates.verify_path import PathFailure, verify_path
 from holdfast.errors import CertificateError
@@ -60,6 +62,8 @@ def decide_offline(
         verdict = _refused(policy, host, presented, answer)
     else:
         verdict = evaluate(policy, host, answer, now)
+        if match := match_on_other_path(policy, verdict, presented, anchors, now):
+            verdict, answer = match.verdict, match.chain
 
     from holdfast.certificates.verifier_differences import differences
 

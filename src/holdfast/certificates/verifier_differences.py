@@ -103,6 +103,18 @@ def differences(
         return tuple(phrase for phrase, applies in table.items() if _holds(applies, case))
 
 
+def openssl_agrees(path: tuple[bytes, ...], host: str, now: datetime) -> bool:
+    """Tell whether OpenSSL takes a path too that `confirm_path` returned, as far as it is known.
+
+    This is for decisions and not for hints: what a parser raises is not taken for a yes.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        links = tuple(map(x509.load_der_x509_certificate, path))
+        case = Case(links, links[:-1], links[-1:], host, now)
+        return not any(applies(case) for applies in OPENSSL_MAY_REFUSE.values())
+
+
 def _holds(applies: Callable[[Case], bool], case: Case) -> bool:
     """Tell whether an entry applies; a hint that a parser cannot support is not given."""
     try:

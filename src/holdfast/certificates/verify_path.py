@@ -86,6 +86,35 @@ def verify_path(
         return _undecidable(str(error))
 
 
+def confirm_path(path: tuple[bytes, ...], host: str, now: datetime) -> VerifiedChain | None:
+    """Verify one path as it stands, with nothing beside it that could be taken instead.
+
+    No reason is looked for, so that each signature is checked once, as long as no two CAs of the
+    path have the same name. The last certificate is the only anchor and must be a root: OpenSSL
+    does not end a path elsewhere, unless partial chains are on.
+
+    Args:
+        path: DER, leaf first, anchor last; two certificates at least.
+        host: A canonical host name or IP literal.
+        now: The time to verify for, with an offset.
+
+    Returns:
+        The same path; None where it is not valid, or where that cannot be told.
+    """
+    if not path[1:]:
+        return None
+    try:
+        question = _Question.of(path[:-1], path[-1:])
+        found = question.ask(host, now)
+        if isinstance(found, str) or [question.ders[link] for link in found] != list(path):
+            return None
+        if not _is_self_signed(question.anchors[0]):
+            return None
+        return VerifiedChain(tuple(map(chain_certificate, path)))
+    except (CertificateError, _UndecidableError):
+        return None
+
+
 class _UndecidableError(Exception):
     """A parser failed, or the verifier cannot be asked."""
 
@@ -162,17 +191,6 @@ class _Question:
                     return [*names, *map(str, addresses)][:MAX_RETRIES]
         return []
 
-    def is_self_signed(self) -> bool:
-        """Tell whether the leaf's own key signed it."""
-        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
-        with _contained("the signature of the certificate cannot be checked"):
-            try:
-                self.leaf.verify_directly_issued_by(self.leaf)
-            except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
-                return False  # ValueError: its issuer has another name
-            return True
-
 
 def _diagnose(question: _Question, host: str, now: datetime, refusal: str) -> PathFailure:
     """Find the single change that would make the chain verify."""
@@ -188,10 +206,22 @@ def _diagnose(question: _Question, host: str, now: datetime, refusal: str) -> Pa
         if not isinstance(path, str):
             reason = f"the certificate is for {_fit(name)}, not for {host}"
             return PathFailure(reason, Observed.WRONG_HOST)
-    if question.leaf not in question.anchors and question.is_self_signed():
+    if question.leaf not in question.anchors and _is_self_signed(question.leaf):
         reason = "the certificate is signed by itself and is no trust anchor"
         return PathFailure(reason, Observed.SELF_SIGNED)
     return PathFailure(_in_our_words(refusal), Observed.UNKNOWN)
+
+
+def _is_self_signed(certificate: Certificate) -> bool:
+    """Tell whether a certificate's own key signed it."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    with _contained("the signature of the certificate cannot be checked"):
+        try:
+            certificate.verify_directly_issued_by(certificate)
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+            return False  # ValueError: its issuer has another name
+        return True
 
 
 def _out_of_time(path: list[Certificate], now: datetime) -> str:

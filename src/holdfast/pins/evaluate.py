@@ -80,6 +80,17 @@ def held_against(
     return _miss(pin_set, host, chain, now)
 
 
+def is_worth_verifying(
+    policy: Policy, pin_set: PinSet, certificates: tuple[ChainCertificate, ...]
+) -> bool:
+    """Tell whether certificates in a row, leaf first, would match a set if they were a valid path.
+
+    It spares signature checks and decides nothing: `evaluate` has the word, on what was verified.
+    """
+    denied = any(one.spki_sha256 in policy.denied_digests for one in certificates)
+    return not denied and _satisfied_by(pin_set, certificates) is not None
+
+
 def undecidable(
     policy: Policy, host: str, reason: str, presented: PresentedChain | None = None
 ) -> Verdict:
