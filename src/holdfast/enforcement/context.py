@@ -99,6 +99,7 @@ class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  
         self._holdfast_pinning = ContextPinning(
             Enforcement(judge, PathReader(), LiveConnections(source)),
             functools.partial(load_beside_copies, anchors),
+            anchors,
         )
         self.seal()
         load_public_anchors(self, anchors)

@@ -15,6 +15,7 @@ from holdfast.enforcement.client_certificate import HAS_MESSAGE_CALLBACK, Certif
 from holdfast.enforcement.genuine_context import CContext
 from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.enforcement.live_connections import LiveConnections
+from holdfast.enforcement.second_look import SecondLook
 from holdfast.enforcement.trust_contexts import TrustContexts
 from holdfast.enforcement.verified_path import PathReader
 from holdfast.errors import PinnedContextError
@@ -79,6 +80,7 @@ class ContextPinning:
         self,
         enforcement: Enforcement,
         load_public_anchors: Callable[[ssl.SSLContext], object] | None = None,
+        named_anchors: tuple[bytes, ...] = (),
     ) -> None:
         """Start with public trust and no client certificate.
 
@@ -87,9 +89,11 @@ class ContextPinning:
             load_public_anchors: Loads into the context for a host of a local exception what cannot
                 be copied from the pinned one: the folder in which it looks anchors up. Must not
                 read a disk.
+            named_anchors: The public anchors (DER) that the application named, if it did.
         """
         self.enforcement = enforcement
         self._load_public_anchors = load_public_anchors
+        self.second_look = SecondLook(named_anchors)
         self.trusts = TrustContexts()
         self.certificate_holder: CertificateHolder | None = None
         self.shows_certificate_early = False

@@ -299,21 +299,26 @@ class Gate:
 
     def _verdict(self, *, final: bool) -> Verdict | None:
         admission: Admission = self._holdfast_admission
-        pinning, _, host, trust, trusting, is_verified, exceptions = admission
+        pinning, context, host, trust, trusting, is_verified, exceptions = admission
         judge, sslobj = pinning.enforcement.judge, self.__dict__["_sslobj"]
         if sslobj.context is not trusting and not pinning.may_show_certificate(sslobj):
             raise PinnedContextError("the context of the connection was replaced")
         if final and is_verified and sslobj.session_reused:
             leaf = sslobj.getpeercert(True)  # noqa: FBT003
-            self._holdfast_decide = functools.partial(judge.decide_resumed, host, leaf, trust)
+            look = pinning.second_look.again
+            self._holdfast_decide = functools.partial(judge.decide_resumed, host, leaf, trust, look)
             return self._holdfast_decide()
         path = pinning.enforcement.paths.read(self, host) if is_verified else ()  # type: ignore[arg-type]
         if not path and not final and is_verified:
             return None
         if trust is Trust.PINS_ONLY:
             path = path[:1]  # what stands behind the leaf was put there by name
-        self._holdfast_decide = functools.partial(judge.decide, host, path, trust, exceptions)
-        verdict = self._holdfast_decide()
+        again = pinning.second_look.again  # later, and from another thread
+        self._holdfast_decide = functools.partial(
+            judge.decide, host, path, trust, exceptions, again
+        )
+        look = pinning.second_look.of(self, context, trusting)
+        verdict = judge.decide(host, path, trust, exceptions, look)
         if final and verdict.allowed:
             judge.remember(host, path, trust, exceptions)
         return verdict

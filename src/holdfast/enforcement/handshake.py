@@ -9,7 +9,8 @@
    "unchanged". A pins-only leaf is looked at each time: nobody else looks at its dates.
 4. A session carries no path (and OpenSSL resumes it for any host): it is judged by the path that
    was approved for the same host and leaf, under the policy of now, and by the exceptions that
-   vouched for that path, if they still count.
+   vouched for that path, if they still count. Where only another path matched (`second_look`), that
+   one is looked at as well.
 5. No decision waits: no lock, no disk, no network. Reports come after it, and wait for the sink.
 """
 
@@ -21,6 +22,7 @@ from datetime import UTC, datetime
 
 from holdfast.certificates.spki import chain_certificate
 from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.second_look import Look
 from holdfast.errors import CertificateError
 from holdfast.pins.chain import PresentedChain, ProvenLeaf, VerifiedChain
 from holdfast.pins.evaluate import evaluate, undecidable, untrusted, without_path
@@ -113,11 +115,13 @@ class HandshakeJudge:
         path: tuple[bytes, ...],
         trust: Trust = Trust.PUBLIC,
         exceptions: tuple[LocalException, ...] = (),
+        look: Look | None = None,
     ) -> Verdict:
         """Decide on a path that was verified in this handshake under the trust of its connection.
 
         Under pins-only trust the path is the leaf, whose key was proven and nothing else.
-        `exceptions` are those whose anchors vouched for the path too.
+        `exceptions` are those whose anchors vouched for the path too. On a mismatch, and only then,
+        `look` looks for another valid path, without them.
         """
         try:
             policy = self._source.current()
@@ -139,6 +143,8 @@ class HandshakeJudge:
             if len(self._approved) >= _MEMORY_LIMIT:
                 self._approved.clear()
             self._approved[host] = policy, trust, path, verdict
+        if verdict.outcome is Outcome.MISMATCH and trust is not Trust.PINS_ONLY and look:
+            return look(policy, verdict, self._clock())
         return verdict
 
     def remember(
@@ -155,13 +161,19 @@ class HandshakeJudge:
             self._earlier_paths, self._paths = self._paths, {}
         self._paths[host, trust, path[0]] = path, exceptions
 
-    def decide_resumed(self, host: str, leaf: bytes | None, trust: Trust = Trust.PUBLIC) -> Verdict:
+    def decide_resumed(
+        self,
+        host: str,
+        leaf: bytes | None,
+        trust: Trust = Trust.PUBLIC,
+        look: Look | None = None,
+    ) -> Verdict:
         """Decide on a resumed session, by the path accepted before for this host and leaf."""
         key = host, trust, leaf or b""
         known = self._paths.get(key) or self._earlier_paths.get(key)
         if known is not None:
             path, exceptions = known
-            return self.decide(host, path, trust, exceptions)
+            return self.decide(host, path, trust, exceptions, look)
         try:
             return undecidable(
                 self._source.current(), host, "a session was resumed whose path is not known"
