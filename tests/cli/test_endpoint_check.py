@@ -69,6 +69,23 @@ def test_private_set_has_its_own_anchors() -> None:
     assert ("match", "untrusted") == (own.outcome, foreign.outcome)
 
 
+@pytest.mark.parametrize("trust", [Trust.PUBLIC, Trust.PRIVATE])
+def test_another_valid_path_matches_as_in_clients(trust: Trust) -> None:
+    """A pin on an older root, which signed the newer one, matches where both are trusted."""
+    older = Authority.new("older root")
+    older_der = older.certificate.public_bytes(Encoding.DER)
+    crossed = older.cross_sign(ROOT)
+    identity = ISSUER.issue("localhost").with_chain(ISSUER.certificate, crossed.certificate)
+    pins = (Pin.parse(older.spki_pin), SPARE)
+    for trusted, outcome in (((ROOT_DER, older_der), "match"), ((ROOT_DER,), "mismatch")):
+        fields: dict[str, Any] = {"ca": pins, "leaf": (), "backup": ()}
+        if trust is Trust.PRIVATE:
+            fields |= {"trust": trust, "anchors": trusted}
+        result = _check(_policy(identity, **fields), identity, anchors=trusted)
+
+        assert outcome == result.outcome
+
+
 @pytest.mark.parametrize(
     ("identity", "checks", "outcome", "observed"),
     [

@@ -91,8 +91,9 @@ def _accepted(
     context: PinningContext, connection: ssl.SSLSocket | ssl.SSLObject, host: str
 ) -> Answer:
     """Read the verdict that the context remembers for this path."""
-    verdict = context._holdfast_pinning.enforcement.judge.decide(
-        canonical_host(host), verified_path(connection)
+    pinning = context._holdfast_pinning
+    verdict = pinning.enforcement.judge.decide(
+        canonical_host(host), verified_path(connection), look=pinning.second_look.again
     )
     return Answer(Decision.ACCEPTED, verdict.matched.position if verdict.matched else None)
 

@@ -22,7 +22,7 @@ from holdfast.lab.authorities import (
 from holdfast.lab.issuance import Signer, Validity, leaf_certificate
 from holdfast.lab.server import LabServer
 from holdfast.lab.stage import LOOPBACK, Stage
-from tests.conformance.scenario import Pinned, Scenario, no_pins
+from tests.conformance.scenario import Pinned, Scenario, both_roots, no_pins
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -211,7 +211,8 @@ def _of_depths() -> Iterator[Scenario]:
 def _of_cross_signing() -> Iterator[Scenario]:
     """Send the issuing CA as the honest root signed it, as the rogue root did, or both ways.
 
-    The path follows the certificate that was sent first, whichever root is trusted.
+    OpenSSL's path follows the certificate that was sent first, whichever root is trusted. Where it
+    is valid, a pin on any other valid path is as good.
     """
 
     def authorities(stage: Stage, names: Sequence[str]) -> Sequence[Authority]:
@@ -228,7 +229,8 @@ def _of_cross_signing() -> Iterator[Scenario]:
         signed, trust = " and ".join(sent), " and ".join(trusted)
         return Scenario(
             name=f"CA signed by {signed}, {trust} trusted, {pinned} pinned",
-            accepted=sent[0] in trusted and pinned in {"CA", f"{sent[0]} root"},
+            accepted=sent[0] in trusted
+            and pinned in {"CA", *(f"{root} root" for root in sent if root in trusted)},
             server=_shows(identity),
             pins=pins,
             trusted=lambda stage: [one.certificate for one in authorities(stage, trusted)],
@@ -240,6 +242,31 @@ def _of_cross_signing() -> Iterator[Scenario]:
         (one, other, one + other, other + one), (one, other, one + other), pinned.items()
     ):
         yield scenario(sent, trusted, name, pins)
+
+
+def _of_cross_signed_roots() -> Iterator[Scenario]:
+    """Send the honest root as the rogue root signed it, as CAs do with their newest root."""
+
+    def identity(stage: Stage) -> Identity:
+        crossed = stage.rogue.cross_sign(stage.honest)
+        return stage.server.with_chain(stage.issuing.certificate, crossed.certificate)
+
+    def honest_only(stage: Stage) -> Sequence[x509.Certificate]:
+        return (stage.honest.certificate,)
+
+    def rogue_only(stage: Stage) -> Sequence[x509.Certificate]:
+        return (stage.rogue.certificate,)
+
+    trusted = {"honest": honest_only, "rogue": rogue_only, "honest and rogue": both_roots}
+    pinned = {"CA": _CA, "honest root": _ROOT, "rogue root": _OTHER_CA}
+    for (trust, anchors), (name, pins) in itertools.product(trusted.items(), pinned.items()):
+        yield Scenario(
+            name=f"root signed by rogue, {trust} trusted, {name} pinned",
+            accepted=name != "rogue root" or "rogue" in trust,
+            server=_shows(identity),
+            pins=pins,
+            trusted=anchors,
+        )
 
 
 def _of_trust() -> Iterator[Scenario]:
@@ -419,6 +446,7 @@ SCENARIOS = _by_name(
     _of_issuers(),
     _of_depths(),
     _of_cross_signing(),
+    _of_cross_signed_roots(),
     _of_trust(),
     _of_time(),
     _of_names(),

@@ -41,12 +41,30 @@ _PARTIAL_WILDCARD = Difference(
     Decision.UNTRUSTED,
     "Python takes no wildcard within a label (RFC 9525 section 6.3), s_client does",
 )
+_OTHER_PATH = Difference(
+    Decision.MISMATCH,
+    Decision.ACCEPTED,
+    "OpenSSL builds one path and does not look for another; Holdfast does, on a mismatch only",
+)
 _DOT = Difference(
     Decision.UNTRUSTED,
     Decision.ACCEPTED,
     "`host.` is `host`; OpenSSL compares it with the certificate letter by letter",
 )
+# And a scenario in which OpenSSL's one path is that other one.
+OTHER_PATHS = {
+    "CA signed by honest and rogue, honest and rogue trusted, rogue root pinned": (
+        "CA signed by rogue and honest, honest and rogue trusted, rogue root pinned"
+    ),
+    "CA signed by rogue and honest, honest and rogue trusted, honest root pinned": (
+        "CA signed by honest and rogue, honest and rogue trusted, honest root pinned"
+    ),
+    "root signed by rogue, honest and rogue trusted, rogue root pinned": (
+        "root signed by rogue, rogue trusted, rogue root pinned"
+    ),
+}
 DIFFERENT = {
+    **dict.fromkeys(OTHER_PATHS, _OTHER_PATH),
     "denied_key, rogue, leaf pin": _DENIED,
     "denied_key, rogue, CA pin": _DENIED,
     "dot asked for, leaf pin": _DOT,
@@ -139,6 +157,18 @@ def test_decided_as_openssl_does(hear: Hear, openssl: Judge, name: str) -> None:
         assert DIFFERENT[name][:2] == (theirs.decision, ours.decision), DIFFERENT[name].reason
     else:
         assert theirs == ours
+
+
+@needs_dane
+@pytest.mark.full
+@pytest.mark.parametrize("name", OTHER_PATHS)
+def test_another_path_matches_as_openssl_would(hear: Hear, openssl: Judge, name: str) -> None:
+    """Where only the second look matches, it is as OpenSSL does when it builds that path."""
+    ours, _ = hear(SCENARIOS[name], openssl)
+    _, theirs = hear(SCENARIOS[OTHER_PATHS[name]], openssl)
+
+    assert theirs == ours
+    assert Decision.ACCEPTED is ours.decision
 
 
 def test_both_answers_are_asked_for() -> None:

@@ -349,7 +349,8 @@ def test_a_resumed_session_has_the_other_path(
 
     assert answer.startswith(SERVED)
     assert [False, True, True] == [one.resumed for one in server.connections]
-    assert [True, True] == searches
+    assert len(searches) > 1, "under another policy it was not checked again"
+    assert all(searches)
 
 
 @pytest.mark.parametrize("name", ["YE", "X1"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.certificates.offline_decision import decide_offline
+from holdfast.certificates.other_paths import match_on_other_path
 from holdfast.cli.probe import Failure, Probed, probe, unverified_context, verifying_context
 from holdfast.cli.soon_over import soon_over
 from holdfast.cli.trust import ends_as_expected, public_context
@@ -124,8 +125,9 @@ async def check_endpoints(
     async def check(endpoint: Endpoint) -> Checked:
         async with slots:
             pin_set = policy.pin_set_for(endpoint.host)
-            probed = await probe(endpoint, contexts.for_set(pin_set), timeout=timeout)
-            return _judged(policy, probed, anchors)
+            context = contexts.for_set(pin_set)
+            probed = await probe(endpoint, context, timeout=timeout)
+            return _judged(policy, probed, anchors, context)
 
     tasks = [asyncio.create_task(check(endpoint)) for endpoint in endpoints]
     for next_done in asyncio.as_completed(tasks):
@@ -153,7 +155,9 @@ class _Contexts:
         return unverified_context() if key is Trust.PINS_ONLY else public_context(self._anchors)
 
 
-def _judged(policy: Policy, probed: Probed, anchors: tuple[bytes, ...] | None) -> Checked:
+def _judged(
+    policy: Policy, probed: Probed, anchors: tuple[bytes, ...] | None, context: ssl.SSLContext
+) -> Checked:
     """Decide as a client would."""
     endpoint, time = probed.endpoint, probed.time
     if probed.failure is Failure.UNREACHABLE:
@@ -163,7 +167,7 @@ def _judged(policy: Policy, probed: Probed, anchors: tuple[bytes, ...] | None) -
             address=probed.address,
             findings=(unreachable(endpoint, probed.reason),),
         )
-    verdict, observed = _decided(policy, probed)
+    verdict, observed = _decided(policy, probed, context)
     if observed is None and verdict.violation:
         observed = observe(
             verdict,
@@ -190,7 +194,9 @@ def _findings(verdict: Verdict, observed: Observed | None, probed: Probed) -> It
     yield from soon_over(probed.endpoint, leaf, verdict.pin_set, probed.time)
 
 
-def _decided(policy: Policy, probed: Probed) -> tuple[Verdict, Observed | None]:
+def _decided(
+    policy: Policy, probed: Probed, context: ssl.SSLContext
+) -> tuple[Verdict, Observed | None]:
     host = probed.endpoint.host
     if probed.failure is Failure.UNTRUSTED:
         return untrusted(policy, host, probed.reason, probed.presented), None
@@ -203,7 +209,12 @@ def _decided(policy: Policy, probed: Probed) -> tuple[Verdict, Observed | None]:
         refused, failure = decide_offline(policy, host, (leaf,), (), probed.time)
         if failure is not None:
             return refused, failure.observed
-    return evaluate(policy, host, probed.chain, probed.time), None
+    verdict = evaluate(policy, host, probed.chain, probed.time)
+    presented = probed.presented.certificates if probed.presented else ()
+    sent = tuple(certificate.der for certificate in presented)
+    trusted = tuple(context.get_ca_certs(binary_form=True))
+    match = match_on_other_path(policy, verdict, sent, trusted, probed.time)
+    return match.verdict if match else verdict, None
 
 
 def _is_bare(text: str) -> bool:
