@@ -407,6 +407,7 @@ def test_signatures_are_bounded(shape: Shape, monkeypatch: pytest.MonkeyPatch) -
     assert _look(shape, presented=(*shape.presented, *_ders(*expired[:8]))) is not None
 
 
+@pytest.mark.threat("T44")
 def test_steps_are_bounded(shape: Shape) -> None:
     """A thicket in which each of ten names has nine certificates is not walked to its end."""
     layers = [Authority.new(f"Layer {number}") for number in range(10)]

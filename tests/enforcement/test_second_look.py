@@ -122,6 +122,7 @@ _ROWS = [
 ]
 
 
+@pytest.mark.threat("T07")
 @pytest.mark.parametrize("pinned_name", ["X1", "YE", "YE1"])
 @pytest.mark.parametrize(
     ("trusted", "partial_chains", "looks"), _ROWS, ids=["X1", "X1 and YE", "partial chains"]
@@ -153,6 +154,7 @@ def test_each_cell_of_the_table_matches(
     assert [] == violations
 
 
+@pytest.mark.threat("T07")
 @pytest.mark.parametrize("pinned_name", ["X1", "YE", "YE1"])
 def test_what_openssl_refuses_is_not_looked_at(
     *,

@@ -2,21 +2,16 @@ import importlib.util
 import ssl
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from holdfast.enforcement import verified_path as module
-from holdfast.enforcement.context import PinningContext
-from holdfast.enforcement.errors import PinViolationError
 from holdfast.enforcement.verified_path import PathReader, presented_chain, verified_path
 from holdfast.errors import UnsupportedRuntimeError
 from holdfast.lab.authorities import Authority, Identity
 from holdfast.lab.issuance import der
 from holdfast.lab.server import LabServer
-from holdfast.pins.policy import Policy
-from holdfast.pins.verdict import Outcome
 
 Start = Callable[..., LabServer]
 
@@ -73,47 +68,6 @@ def test_a_resumed_session_has_no_path(
 
     assert tls.session_reused
     assert () == verified_path(tls)
-
-
-@pytest.mark.threat("T07")
-@pytest.mark.parametrize(
-    ("trusted", "path"),
-    [
-        (("X1",), ("YE1", "YE", "X1")),
-        (("X1", "YE"), ("YE1", "YE")),
-        (("YE", "X1"), ("YE1", "YE")),
-        (("X1", "YE1"), ()),
-    ],
-)
-def test_the_pins_follow_the_path_that_openssl_took(
-    *,
-    policy_for: Callable[..., Policy],
-    exchange: Callable[..., object],
-    tmp_path: Path,
-    trusted: tuple[str, ...],
-    path: tuple[str, ...],
-) -> None:
-    """The table of docs/security.md: with a cross-signed root it depends on the trust store."""
-    roots = {name: Authority.new(name) for name in ("X1", "YE")}
-    crossed = roots["X1"].cross_sign(roots["YE"])
-    known = {**roots, "YE1": roots["YE"].intermediate("YE1")}
-    shown = known["YE1"].issue("localhost")
-    anchors = tmp_path / "anchors.pem"
-    anchors.write_text("".join(known[name].pem for name in trusted), "ascii")
-
-    outcomes = {}
-    with LabServer(shown.with_chain(known["YE1"].certificate, crossed.certificate)) as server:
-        for name, authority in known.items():
-            policy = policy_for(ca=authority.spki_pin)
-            try:
-                exchange(server, PinningContext(policy, public_anchors=anchors))
-            except PinViolationError as refusal:
-                outcomes[name] = refusal.violation.verdict.outcome
-            else:
-                outcomes[name] = Outcome.MATCH
-
-    expected = {name: Outcome.MATCH if name in path else Outcome.MISMATCH for name in known}
-    assert (expected if path else dict.fromkeys(known, Outcome.UNTRUSTED)) == outcomes
 
 
 def _again() -> ModuleType:
