@@ -264,17 +264,25 @@ def test_an_intermediate_of_the_store_is_passed_through(shape: Shape) -> None:
 
 
 def test_pins_only_trust_has_no_other_path(shape: Shape) -> None:
-    """Nothing vouches for a path there."""
-    pin = Pin.parse(shape.x1.spki_pin)
-    policy = _policy(trust=Trust.PINS_ONLY, leaf=(pin,))
+    """Nothing vouches for a path there, and a leaf that is pinned needs none."""
+    policy = _policy(trust=Trust.PINS_ONLY, leaf=(Pin.parse(shape.server.spki_pin),))
     leaf = ProvenLeaf(chain_certificate(shape.server.der))
+    path = VerifiedChain(tuple(map(chain_certificate, shape.first)))
     verdict = evaluate(policy, HOST, leaf, NOW)
-    self_issued = Authority.new(HOST, key=shape.server.key)
 
-    assert Outcome.MISMATCH is verdict.outcome
-    for presented in (shape.presented, _ders(self_issued)):
+    assert Outcome.MATCH is verdict.outcome
+    for chain in (leaf, path):
+        missed = replace(verdict, outcome=Outcome.MISMATCH, chain=chain)
         anchors = _ders(shape.x1, shape.ye)
-        assert match_on_other_path(policy, verdict, presented, anchors, NOW) is None
+        assert match_on_other_path(policy, missed, shape.presented, anchors, NOW) is None
+
+
+def test_only_the_leaf_of_the_first_path_is_looked_at(shape: Shape) -> None:
+    """Another certificate in its place is none whose key was proven, whatever it leads to."""
+    other = shape.ye1.issue(HOST).der
+
+    assert _look(shape, presented=(other, *shape.presented[1:])) is None
+    assert _look(shape, presented=(other, *shape.presented)) is None
 
 
 @pytest.mark.parametrize("outcome", [one for one in Outcome if one is not Outcome.MISMATCH])
@@ -368,17 +376,27 @@ def test_a_path_that_openssl_would_refuse_is_none(
     assert _look(shape) is None
 
 
+@pytest.mark.parametrize("denied", [False, True])
+def test_the_decision_is_on_what_was_verified(
+    shape: Shape, monkeypatch: pytest.MonkeyPatch, *, denied: bool
+) -> None:
+    """The filter before a verification has no word: a path is evaluated once it is verified."""
+    monkeypatch.setattr(other_paths, "is_worth_verifying", lambda *_: True)
+    pinned = shape.x1.spki_pin if denied else Authority.new("Stranger").spki_pin
+    keys = [shape.x1.spki_pin] if denied else []
+
+    assert _look(shape, _policy(pinned, denied=keys)) is None
+
+
 def test_going_round_ends(shape: Shape) -> None:
     """CAs that vouch for each other are no path, and not passed twice."""
     one, two = Authority.new("One"), Authority.new("Two")
-    ring = one.cross_sign(two), two.cross_sign(one)
-    leaf = one.issue(HOST)
-    sent = leaf.der, *_ders(*ring)
+    ring = _ders(one.cross_sign(two), two.cross_sign(one))
+    leaf = one.issue(HOST).der
 
-    assert _look(shape, presented=sent) is None
-    match = _look(shape, _policy(two.spki_pin), presented=sent, anchors=_ders(one, two))
-    assert match is not None
-    assert (leaf.der, *_ders(ring[1], two)) == match.path
+    assert [] == list(other_paths._candidates((leaf, *ring), _ders(shape.x1)))
+    candidates = other_paths._candidates((leaf, *ring), _ders(one, two))
+    assert [(leaf, *_ders(one)), (leaf, ring[1], *_ders(two))] == list(candidates)
 
 
 def test_candidates_are_bounded(shape: Shape) -> None:
@@ -414,10 +432,9 @@ def test_steps_are_bounded(shape: Shape) -> None:
     thicket = [
         below.cross_sign(above) for above, below in itertools.pairwise(layers) for _ in range(9)
     ]
-    leaf = layers[-1].issue(HOST)
-    sent = leaf.der, *_ders(*thicket)
+    sent = layers[0].issue(HOST).der, *_ders(*thicket)
 
-    assert _look(shape, presented=sent) is None
+    assert [] == list(other_paths._candidates(sent, _ders(shape.x1)))
 
 
 def test_more_certificates_than_a_handshake_has(shape: Shape) -> None:

@@ -5,8 +5,9 @@ not what limbo expects of a chain, which no verifier meets in every case, but th
 Python's `ssl` for `PinningContext`, and `cryptography`'s for `decide_offline`.
 
 1. Without pins, both accept the same chains, along the same path, and refuse with the same words.
-2. A pin matches if and only if its certificate is on the verified path, in the pin's role. Chains
-   are shown again with a stranger added, the anchor of another case (CVE-2016-2402).
+2. A pin matches if and only if its certificate is on the verified path, in the pin's role: none of
+   these chains matches on another path. Chains are shown again with a stranger added, the
+   anchor of another case (CVE-2016-2402).
 3. Whatever is pinned, no chain is accepted that the verifier refuses.
 
 Where the verifiers differ from limbo depends on their versions. A JUnit report lists it, if the

@@ -426,3 +426,10 @@ def test_only_a_row_that_would_match_is_worth_verifying() -> None:
 
     assert expected == actual
     assert {True, False} == set(expected.values())
+
+
+def test_a_denied_key_is_not_worth_verifying() -> None:
+    """A key that is denied anywhere makes the best pins useless."""
+    for name in ("leaf", "issuer", "root"):
+        denying = policy(denied=(key_of(name),))
+        assert not is_worth_verifying(denying, denying.pin_sets[0], RIGHT.certificates)

@@ -23,6 +23,7 @@ from holdfast.certificates.der import INTEGER, SEQUENCE, enter, skip
 from holdfast.certificates.spki import chain_certificate
 from holdfast.certificates.verify_path import MAX_PRESENTED, confirm_path
 from holdfast.errors import CertificateError
+from holdfast.pins.chain import VerifiedChain
 from holdfast.pins.evaluate import evaluate, is_worth_verifying
 from holdfast.pins.pin_set import Trust
 from holdfast.pins.verdict import Outcome, Verdict
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from holdfast.pins.chain import VerifiedChain
     from holdfast.pins.policy import Policy
 
 MAX_CANDIDATES = 64  # paths to an anchor, put together by names
@@ -92,7 +92,9 @@ def match_on_other_path(
         missed.outcome is not Outcome.MISMATCH
         or pin_set is None
         or pin_set.trust is Trust.PINS_ONLY
-        or not 0 < len(presented) <= MAX_PRESENTED
+        or not isinstance(missed.chain, VerifiedChain)
+        or presented[:1] != (missed.chain.certificates[0].der,)  # whose key was proven
+        or len(presented) > MAX_PRESENTED
     ):
         return None
     left = MAX_SIGNATURES
