@@ -27,7 +27,9 @@ from holdfast.enforcement.second_look import SecondLook
 from holdfast.lab.authorities import Authority, Identity
 from holdfast.lab.issuance import der, pem
 from holdfast.lab.server import LabServer
+from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.interfaces import PolicySource
+from holdfast.pins.local_exception import LocalException
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
@@ -91,11 +93,13 @@ def trusting(shape: Shape, policy: Policy, tmp_path: Path, violations: list[Viol
         def report(self, violation: Violation) -> None:
             violations.append(violation)
 
-    def make(*names: str, source: PolicySource = policy) -> PinningContext:
+    def make(
+        *names: str, source: PolicySource = policy, exceptions: tuple[LocalException, ...] = ()
+    ) -> PinningContext:
         path = tmp_path / "anchors.pem"
         trusted = names or ("X1", "YE")
         path.write_text(pem([shape[name].certificate for name in trusted]), "ascii")
-        return PinningContext(source, sink=ListSink(), public_anchors=path)
+        return PinningContext(source, sink=ListSink(), public_anchors=path, exceptions=exceptions)
 
     return make
 
@@ -472,6 +476,27 @@ def test_a_private_set_has_other_paths_to_its_own_anchors(
     assert answer.startswith(SERVED)
     with pytest.raises(PinViolationError, match="mismatch"):
         exchange(server, trusting(source=Policy(unlisted=Unlisted.REFUSE, pin_sets=(own,))))
+
+
+def test_the_anchor_of_an_exception_vouches_for_no_other_path(
+    *,
+    shape: Shape,
+    start: Start,
+    exchange: Exchange,
+    trusting: Trusting,
+    searches: list[bool],
+) -> None:
+    """A local exception lets a path pass that ends in its anchor, and makes no pin match."""
+    exception = LocalException(
+        hosts=(HostPattern.parse("localhost"),),
+        anchor=der(shape.x1.certificate),
+        until=NOW + timedelta(days=1),
+        reason="an inspecting proxy",
+    )
+    with pytest.raises(PinViolationError, match="mismatch"):
+        exchange(start(shape.server), trusting("YE", exceptions=(exception,)))
+
+    assert [False] == searches
 
 
 def _check_policies(context: ssl.SSLContext) -> None:

@@ -301,19 +301,20 @@ class Gate:
         admission: Admission = self._holdfast_admission
         pinning, context, host, trust, trusting, is_verified, exceptions = admission
         judge, sslobj = pinning.enforcement.judge, self.__dict__["_sslobj"]
+        again = pinning.second_look.again  # for later, and from another thread
         if sslobj.context is not trusting and not pinning.may_show_certificate(sslobj):
             raise PinnedContextError("the context of the connection was replaced")
         if final and is_verified and sslobj.session_reused:
             leaf = sslobj.getpeercert(True)  # noqa: FBT003
-            look = pinning.second_look.again
-            self._holdfast_decide = functools.partial(judge.decide_resumed, host, leaf, trust, look)
+            self._holdfast_decide = functools.partial(
+                judge.decide_resumed, host, leaf, trust, again
+            )
             return self._holdfast_decide()
         path = pinning.enforcement.paths.read(self, host) if is_verified else ()  # type: ignore[arg-type]
         if not path and not final and is_verified:
             return None
         if trust is Trust.PINS_ONLY:
             path = path[:1]  # what stands behind the leaf was put there by name
-        again = pinning.second_look.again  # later, and from another thread
         self._holdfast_decide = functools.partial(
             judge.decide, host, path, trust, exceptions, again
         )
