@@ -295,6 +295,15 @@ def test_only_a_mismatch_is_looked_at_again(shape: Shape, outcome: Outcome) -> N
     assert match_on_other_path(policy, verdict, shape.presented, anchors, NOW) is None
 
 
+def test_a_set_that_the_host_does_not_have_is_not_looked_at_again(shape: Shape) -> None:
+    """A verdict by another policy, or on a client, is not one on this host under this policy."""
+    policy = _policy(shape.x1.spki_pin)
+    missed = _missed(_policy(shape.x1.spki_pin), shape.first)
+    anchors = _ders(shape.x1, shape.ye)
+
+    assert match_on_other_path(policy, missed, shape.presented, anchors, NOW) is None
+
+
 def test_a_private_set_has_its_own_anchors(shape: Shape) -> None:
     """The other path has to end in an anchor of the set, whatever else is handed in."""
     pins = (shape.x1.spki_pin,)

@@ -5,9 +5,10 @@ from typing import NoReturn
 import pytest
 
 from holdfast.enforcement.client_judge import ClientJudge
-from holdfast.lab.authorities import Authority, Identity
+from holdfast.lab.authorities import Authority, Identity, new_key, spki_pin
 from holdfast.lab.issuance import der
 from holdfast.pins.evaluate_client import NAMELESS
+from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, PinSet
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
@@ -111,6 +112,24 @@ def test_a_resumed_session(judge: ClientJudge, path: Path) -> None:
 
     assert (Outcome.MATCH, True) == answer(judge.decide_resumed(NAMELESS, path[0]))
     assert (Outcome.UNDECIDABLE, False) == answer(judge.decide_resumed(NAMELESS, None))
+
+
+def test_a_client_has_no_second_look(
+    judge: ClientJudge, source: Source, path: Path, client_set: Callable[..., PinSet]
+) -> None:
+    """Other paths are verified for the names of servers: a mismatch is one, also when resumed."""
+
+    def look(*_: object) -> NoReturn:
+        raise AssertionError("there was a second look")
+
+    source.policy = Policy(
+        unlisted=Unlisted.REFUSE,
+        pin_sets=(client_set(leaf=(Pin.parse(spki_pin(new_key())),)),),
+    )
+    judge.remember(NAMELESS, path)
+
+    assert Outcome.MISMATCH is judge.decide(NAMELESS, path, look=look).outcome
+    assert Outcome.MISMATCH is judge.decide_resumed(NAMELESS, path[0], look=look).outcome
 
 
 def test_what_a_stranger_sent_is_not_shown(judge: ClientJudge, path: Path) -> None:

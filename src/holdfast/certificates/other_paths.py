@@ -92,6 +92,7 @@ def match_on_other_path(
         missed.outcome is not Outcome.MISMATCH
         or pin_set is None
         or pin_set.trust is Trust.PINS_ONLY
+        or policy.pin_set_for(missed.host) is not pin_set  # a client's, or an older policy's
         or not isinstance(missed.chain, VerifiedChain)
         or presented[:1] != (missed.chain.certificates[0].der,)  # whose key was proven
         or len(presented) > MAX_PRESENTED

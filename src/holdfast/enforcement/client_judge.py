@@ -19,10 +19,12 @@ from datetime import datetime
 from holdfast.certificates.client_names import client_leaf
 from holdfast.certificates.spki import chain_certificate
 from holdfast.enforcement.handshake import HandshakeJudge, utc_now
+from holdfast.enforcement.second_look import Look
 from holdfast.errors import CertificateError
 from holdfast.pins.chain import VerifiedChain
 from holdfast.pins.evaluate_client import NAMELESS, evaluate_client, refused_client
 from holdfast.pins.interfaces import PolicySource, ViolationSink
+from holdfast.pins.local_exception import LocalException
 from holdfast.pins.pin_set import Trust
 from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Outcome, Verdict, Violation
@@ -48,7 +50,24 @@ class ClientJudge(HandshakeJudge):
         super().__init__(source, sink, named_anchors=public_anchors, clock=clock)
         self._public_anchors = frozenset(public_anchors)
 
-    def decide_resumed(self, host: str, leaf: bytes | None, trust: Trust = Trust.PUBLIC) -> Verdict:
+    def decide(
+        self,
+        host: str,
+        path: tuple[bytes, ...],
+        trust: Trust = Trust.PUBLIC,
+        exceptions: tuple[LocalException, ...] = (),
+        look: Look | None = None,  # noqa: ARG002  other paths are verified for servers' names
+    ) -> Verdict:
+        """Decide on a path that was verified in this handshake; clients have no second look."""
+        return super().decide(host, path, trust, exceptions)
+
+    def decide_resumed(
+        self,
+        host: str,
+        leaf: bytes | None,
+        trust: Trust = Trust.PUBLIC,
+        look: Look | None = None,  # noqa: ARG002  as above
+    ) -> Verdict:
         """Decide on a resumed session, for which OpenSSL looks at no date."""
         verdict = super().decide_resumed(host, leaf, trust)
         if verdict.allowed and leaf is not None and self._clock() > client_leaf(leaf).not_after:
