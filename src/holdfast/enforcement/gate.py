@@ -35,6 +35,7 @@ from holdfast.enforcement.sealed_object import SealedObject
 from holdfast.enforcement.verified_path import presented_chain
 from holdfast.errors import PinnedContextError
 from holdfast.pins.pin_set import Trust
+from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 
 _TRY_AGAIN = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -238,7 +239,6 @@ class Gate:
             self._holdfast_verdict = verdict
             return True
         port = self._port()
-        self.__class__ = unjudged_class(type(self))
         self._end_for_good(verdict, drop=False)
         judge = self._enforcement.judge
         self._holdfast_violation = judge.violation(verdict, (), port)
@@ -270,10 +270,13 @@ class Gate:
 
     def _check(self, *, final: bool) -> None:
         """Judge the path. In mid-handshake (`final=False`) no path means: not verified yet."""
-        enforcement, policy = self._enforcement, None
+        enforcement = self._enforcement
         try:
             policy = enforcement.live.policy_before() if final else None
             verdict = self._verdict(final=final)
+            if final and verdict is not None and verdict.allowed:
+                self._accept(verdict, enforcement, policy)
+                return
         except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
             self._refuse(self._failed_check(error), error)
         except BaseException:  # Ctrl-C in the check must not leave a usable connection
@@ -281,21 +284,20 @@ class Gate:
                 _undecidable(self._holdfast_admission.host, "the check was interrupted")
             )
             raise
-        if verdict is None:
-            return
-        if not verdict.allowed:
+        if verdict is not None and not verdict.allowed:
             self._refuse(verdict)
-        if final:
-            if verdict.violation:
-                judge = enforcement.judge
-                judge.report(judge.violation(verdict, _presented(self), self._port()))
-            if enforcement.tally is not None:
-                enforcement.tally(verdict)
-            self._give_own_context_back()
-            self._holdfast_verdict = verdict
-            self._holdfast_state = State.ACCEPTED
-            self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
-            enforcement.live.add(self, policy)
+
+    def _accept(self, verdict: Verdict, enforcement: Enforcement, policy: Policy | None) -> None:
+        if verdict.violation:
+            judge = enforcement.judge
+            judge.report(judge.violation(verdict, _presented(self), self._port()))
+        if enforcement.tally is not None:
+            enforcement.tally(verdict)
+        self._give_own_context_back()
+        self._holdfast_verdict = verdict
+        self._holdfast_state = State.ACCEPTED
+        self.__class__ = accepted_class(type(self))  # type: ignore[arg-type]
+        enforcement.live.add(self, policy)
 
     def _verdict(self, *, final: bool) -> Verdict | None:
         admission: Admission = self._holdfast_admission
@@ -359,6 +361,7 @@ class Gate:
 
     def _end_for_good(self, verdict: Verdict, *, drop: bool = True) -> None:
         """Refuse from here on; `drop` throws away what waits in an outgoing BIO."""
+        self.__class__ = unjudged_class(type(self))
         self._holdfast_violation = Violation(
             verdict=verdict, observed=Observed.UNKNOWN, time=datetime.now(UTC)
         )

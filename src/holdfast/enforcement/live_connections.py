@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -54,10 +55,9 @@ class LiveConnections:
         if policy is None:
             return
         key = id(connection)
-
-        def forget(_: object) -> None:
-            self._connections.pop(key, None)
-
+        # Called with the dead reference, which is pop()'s default. No Python runs in it, so that
+        # Ctrl-C cannot come in and leave the entry behind.
+        forget = functools.partial(self._connections.pop, key)
         self._connections[key] = weakref.ref(connection, forget), policy
         _WATCH.see_to(self)
 
@@ -68,13 +68,20 @@ class LiveConnections:
     def look(self) -> None:
         """Have the connections judged again that were accepted under another policy."""
         current = self._current()
-        for key, (reference, policy) in list(self._connections.items()):
+        # Keys only: before Python 3.12 making pairs can start a garbage collection, and that can
+        # remove entries while the list is being made.
+        for key in list(self._connections):
+            entry = self._connections.get(key)
+            if entry is None:
+                continue
+            reference, policy = entry
             connection = reference()
             if connection is None or current is None or policy is current:
                 continue
             try:
                 lives_on = connection._holdfast_judge_again()  # noqa: SLF001  part of the gate
-            except Exception:  # noqa: BLE001  it stays, and is looked at again
+            # A sink that calls sys.exit() too. It stays, and is looked at again.
+            except BaseException:  # noqa: BLE001  as said
                 _log.exception("a live connection could not be judged again")
                 continue
             if lives_on:
@@ -93,7 +100,8 @@ class _Watch:
     """The thread that looks, while there is something to look at."""
 
     def __init__(self) -> None:
-        self._starting = threading.Lock()
+        # A signal handler or a finalizer that connects may come while its own thread holds it.
+        self._starting = threading.RLock()
         self._watched: weakref.WeakSet[LiveConnections] = weakref.WeakSet()
         self._thread: threading.Thread | None = None
 
@@ -101,11 +109,17 @@ class _Watch:
         """Watch what has a connection now."""
         with self._starting:
             self._watched.add(live)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="holdfast-live-connections", daemon=True
-                )
-                self._thread.start()
+            if self._thread is not None:
+                return
+            thread = threading.Thread(
+                target=self._run, name="holdfast-live-connections", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads, or the interpreter is shutting down
+                _log.warning("until the next connection nobody looks for a new policy: %s", error)
+                return
+            self._thread = thread  # only now: one that did not start must not count as started
 
     def with_connections(self) -> list[LiveConnections]:
         """Return what has connections. Only while nobody else can add to it."""
@@ -125,7 +139,10 @@ class _Watch:
                     self._thread = None
                     return
             for live in watched:
-                live.look()
+                try:
+                    live.look()
+                except BaseException:  # noqa: BLE001  sys.exit() in a source ends no watch
+                    _log.exception("open connections could not be looked at")
 
 
 _WATCH = _Watch()
