@@ -16,7 +16,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -35,6 +37,15 @@ from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 # One entry a host and leaf. At the limit the older half is forgotten at once, which needs no lock;
 # a session that is as old as that is refused, and made anew by the next full handshake.
 _MEMORY_LIMIT = 4096
+
+# Loaded by the first connection that needs them, here, in `errors` and by each other.
+_LOADED_LATE = (
+    "cryptography.x509",
+    "holdfast.certificates.lone_leaf",
+    "holdfast.certificates.trust_anchors",
+    "holdfast.findings.explain",
+    "holdfast.findings.observed",
+)
 
 _Session = tuple[str, Trust, bytes]  # host, trust, leaf
 _Vouched = tuple[tuple[bytes, ...], tuple[LocalException, ...]]  # path, what may vouch for it
@@ -285,3 +296,13 @@ def _readable(presented: tuple[bytes, ...]) -> PresentedChain:
         except CertificateError:
             continue
     return PresentedChain(tuple(certificates))
+
+
+def _load_all() -> None:
+    """Load everything before a fork: what another thread is loading a child waits for for ever."""
+    for name in _LOADED_LATE:
+        importlib.import_module(name)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_load_all)

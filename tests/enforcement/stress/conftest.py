@@ -6,6 +6,8 @@ end, never at the client's.
 
 import os
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -117,3 +119,22 @@ def descriptors() -> Callable[[], int]:
     if not DESCRIPTORS.exists():
         pytest.skip("needs Linux's list of descriptors")
     return lambda: len(os.listdir(DESCRIPTORS))  # noqa: PTH208  the names are all that is wanted
+
+
+@pytest.fixture
+def under_load(tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """Return a function that runs a scenario of `under_load.py`, for a minute at most."""
+
+    def run(scenario: str) -> subprocess.CompletedProcess[str]:
+        program = Path(__file__).with_name("under_load.py")
+        # Python 3.12 warns of forks beside threads: that is what this is about.
+        quiet = ("-W", "ignore::DeprecationWarning")
+        return subprocess.run(
+            [sys.executable, *quiet, str(program), scenario, str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
