@@ -101,6 +101,7 @@ async def test_hundreds_at_once(
     assert [] == complaints
 
 
+@pytest.mark.threat("T48")
 @pytest.mark.parametrize("shown", ["identity", "impostor"])
 async def test_a_handshake_cancelled_anywhere_leaves_nothing(
     *,
@@ -136,6 +137,7 @@ async def test_a_handshake_cancelled_anywhere_leaves_nothing(
         assert 0 == server.application_bytes
 
 
+@pytest.mark.threat("T48")
 async def test_a_pool_keeps_no_cancelled_connection(
     *, start: Start, identity: Identity, impostor: Identity, pinned: Pinned, source: PolicySource
 ) -> None:

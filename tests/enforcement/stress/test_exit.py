@@ -10,6 +10,7 @@ Run = Callable[[str], CompletedProcess[str]]
 EXIT_CODE = 7
 
 
+@pytest.mark.threat("T51")
 @pytest.mark.parametrize("scenario", ["leave", "leave-late", "leave-from-sink"])
 def test_an_exit_keeps_its_code(under_load: Run, scenario: str) -> None:
     """Whoever exits, and wherever threads are then, the process ends at once and quietly."""

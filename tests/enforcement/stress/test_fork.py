@@ -11,6 +11,7 @@ Run = Callable[[str], CompletedProcess[str]]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
+@pytest.mark.threat("T50")
 @pytest.mark.full
 @pytest.mark.timeout(120)
 def test_children_of_a_busy_process_work(under_load: Run) -> None:

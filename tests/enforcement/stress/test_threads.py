@@ -104,6 +104,7 @@ def _decision(verdict: Verdict) -> str:
     return f"{verdict.outcome} by {pin_set.name if pin_set else None}"
 
 
+@pytest.mark.threat("T49")
 def test_each_outcome_is_that_of_one_policy(
     *,
     pinned: Pinned,
