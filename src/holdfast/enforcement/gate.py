@@ -275,7 +275,7 @@ class Gate:
             policy = enforcement.live.policy_before() if final else None
             verdict = self._verdict(final=final)
             if final and verdict is not None and verdict.allowed:
-                self._accept(verdict, enforcement, policy)
+                self._holdfast_accept(verdict, enforcement, policy)
                 return
         except Exception as error:  # noqa: BLE001  whatever fails in the check, the answer is no
             self._refuse(self._failed_check(error), error)
@@ -287,7 +287,9 @@ class Gate:
         if verdict is not None and not verdict.allowed:
             self._refuse(verdict)
 
-    def _accept(self, verdict: Verdict, enforcement: Enforcement, policy: Policy | None) -> None:
+    def _holdfast_accept(
+        self, verdict: Verdict, enforcement: Enforcement, policy: Policy | None
+    ) -> None:
         if verdict.violation:
             judge = enforcement.judge
             judge.report(judge.violation(verdict, _presented(self), self._port()))
