@@ -15,6 +15,7 @@ import requests
 
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.errors import PinViolationError, violation_from
+from holdfast.enforcement.gate import Gate
 from holdfast.enforcement.process_wide import install, uninstall
 from holdfast.errors import PinnedContextError
 from holdfast.lab.authorities import Identity
@@ -173,6 +174,47 @@ def test_a_listening_socket_stays_stock(installed: Install) -> None:
 
         assert ssl.SSLSocket is type(wrapped)
         wrapped.close()
+
+
+class _Own(ssl.SSLObject):
+    """What an application may assign."""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_assigned_class_is_kept(installed: Install, stock: Stock, when: str) -> None:
+    """Assigned before or after, it is gated for a listed host, and as it was afterwards."""
+    context = stock()
+    if when == "after":
+        installed()
+    context.sslobject_class = _Own
+    if when == "before":
+        installed()
+
+    def made(name: str) -> type[ssl.SSLObject]:
+        return type(context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name))
+
+    listed = made("localhost")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.sslobject_class = _Own
+    accepting = server.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    context.sslobject_class = context.sslobject_class
+    uninstall()
+
+    assert (True, True) == (issubclass(listed, _Own), issubclass(listed, Gate))
+    assert _Own is type(accepting)
+    assert _Own is made("localhost")
+
+
+def test_a_class_that_is_put_back_is_stock_afterwards(installed: Install, stock: Stock) -> None:
+    """Who asks for the class, assigns another and puts it back has not kept the gate."""
+    installed()
+    context = stock()
+    before = context.sslobject_class
+    context.sslobject_class = _Own
+    context.sslobject_class = before
+    uninstall()
+
+    assert ssl.SSLObject is context.sslobject_class
 
 
 def test_unlisted_hosts_are_refused_if_the_policy_says_so(

@@ -60,8 +60,8 @@ class PinningContext(PinnedMethods, SealedVerification):  # type: ignore[misc]  
         TrustStoreError: There are no trust anchors.
     """
 
-    sslsocket_class = ClassHook(PinnedSSLSocket)
-    sslobject_class = ClassHook(PinnedSSLObject)
+    sslsocket_class = ClassHook("sslsocket_class", PinnedSSLSocket)
+    sslobject_class = ClassHook("sslobject_class", PinnedSSLObject)
 
     def __new__(
         cls,

@@ -68,22 +68,29 @@ for _name in SOCKET_IO:
 @functools.cache
 def composed_class(pinned: type, wanted: type) -> type:
     """Return `wanted` with the gate in front of it."""
-    return wanted if issubclass(wanted, pinned) else type(wanted.__name__, (pinned, wanted), {})
+    if issubclass(wanted, pinned):
+        return wanted
+    return type(wanted.__name__, (pinned, wanted), {"_holdfast_wanted": wanted})
 
 
 class ClassHook:
     """A descriptor for `sslsocket_class` and `sslobject_class`: an assigned class gets the gate.
 
     pymongo assigns `sslobject_class` and never restores it; a plain class attribute would be
-    replaced.
+    replaced. What was assigned stays under the attribute's own name, so that it counts whether the
+    hook was there before it or not, and after the hook is gone.
     """
 
-    def __init__(self, pinned: type) -> None:
+    def __init__(self, name: str, pinned: type) -> None:
+        self._name = name
         self._pinned = pinned
-        self._key = f"_holdfast_{pinned.__name__}"
 
     def __get__(self, context: ssl.SSLContext | None, _: type | None = None) -> type:
-        return self._pinned if context is None else context.__dict__.get(self._key, self._pinned)
+        wanted = None if context is None else context.__dict__.get(self._name)
+        return self._pinned if wanted is None else composed_class(self._pinned, wanted)
 
     def __set__(self, context: ssl.SSLContext, wanted: type) -> None:
-        context.__dict__[self._key] = composed_class(self._pinned, wanted)
+        if wanted is self._pinned:  # put back by who has asked for it before
+            context.__dict__.pop(self._name, None)
+        else:
+            context.__dict__[self._name] = wanted.__dict__.get("_holdfast_wanted", wanted)

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["begin", "install", "uninstall"]
 
 _HOOKS = {
-    "sslsocket_class": ClassHook(PinnedSSLSocket),
-    "sslobject_class": ClassHook(PinnedSSLObject),
+    "sslsocket_class": ClassHook("sslsocket_class", PinnedSSLSocket),
+    "sslobject_class": ClassHook("sslobject_class", PinnedSSLObject),
     **{
         name: PinnedMethods.__dict__[name]
         for name in (
