@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.enforcement.context_pinning import pinning_of
 from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.process_wide import begin, uninstall
 from holdfast.errors import HostNameError, PinnedContextError
 from holdfast.lab.authorities import Authority, Identity
@@ -338,6 +339,89 @@ def test_a_client_certificate_is_given_back(
 
     assert pinning_of(context) is None
     assert [client_identity.der] == [one.client_certificate for one in server.connections]
+
+
+def test_a_client_certificate_is_kept_back_again(
+    ask: Callable[[Identity], LabServer],
+    identity: Identity,
+    impostor: Identity,
+    client_identity: Identity,
+    installed: Install,
+    stock: Stock,
+    exchange: Exchange,
+    received: Received,
+) -> None:
+    """Who uninstalls and installs again has contexts that show it to the right server only."""
+    server, rogue = ask(identity), ask(impostor)
+    installed()
+    context = stock()
+    client_identity.load_into(context)
+    uninstall()
+    installed()
+
+    exchange(server, context)
+    client_identity.load_into(context)
+    exchange(server, context)
+    with pytest.raises(PinViolationError):
+        exchange(rogue, context)
+
+    received(rogue)  # when it is over
+    assert [client_identity.der] * 2 == [one.client_certificate for one in server.connections]
+    assert [None] == [one.client_certificate for one in rogue.connections]
+
+
+class _OwnSocket(ssl.SSLSocket):
+    """The class of a library that makes connections in its own way, as eventlet does."""
+
+
+class _OwnObject(ssl.SSLObject):
+    """The same over BIOs."""
+
+
+class _OwnClasses(ssl.SSLContext):
+    sslsocket_class = _OwnSocket
+    sslobject_class = _OwnObject
+
+
+@pytest.mark.parametrize("observes", [False, True])
+def test_what_has_classes_of_its_own_is_let_pass_where_nothing_is_refused(
+    ask: Callable[[Identity], LabServer],
+    impostor: Identity,
+    client_identity: Identity,
+    policy: Policy,
+    anchors: Path,
+    exchange: Exchange,
+    observes: bool,
+) -> None:
+    """It reaches an unlisted host as ever, with its certificate, and any if nothing is refused."""
+    server = ask(impostor)
+    told: list[Verdict] = []
+    name = "localhost" if observes else "127.0.0.1"
+    begin(policy, LogSink(), tally=told.append, observes=observes)
+    try:
+        context = _OwnClasses(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(anchors)
+        client_identity.load_into(context)
+        answer, _ = exchange(server, context, name)
+    finally:
+        uninstall()
+
+    assert answer.startswith(SERVED)
+    assert [client_identity.der] == [one.client_certificate for one in server.connections]
+    assert [(name, Outcome.NOT_PINNED)] == [(verdict.host, verdict.outcome) for verdict in told]
+
+
+def test_classes_of_its_own_do_not_reach_a_listed_host(
+    start: Start, identity: Identity, installed: Install, anchors: Path, exchange: Exchange
+) -> None:
+    """Nobody would judge them."""
+    server = start(identity)
+    installed()
+    context = _OwnClasses(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(anchors)
+
+    with pytest.raises(PinnedContextError, match="would not be pinned"):
+        exchange(server, context)
 
 
 @pytest.mark.parametrize("kind", ["older", "for-both-sides"])

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from holdfast.enforcement.context import PinningContext
+from holdfast.enforcement.context_pinning import pinning_of
 from holdfast.enforcement.errors import PinViolationError, violation_from
 from holdfast.enforcement.gate import Gate
 from holdfast.enforcement.process_wide import install, uninstall
@@ -81,6 +82,26 @@ def test_uninstalling_leaves_nothing(
     assert not {"_wrap_socket", "load_cert_chain"} & ssl.SSLContext.__dict__.keys()
     assert all(answer.startswith(SERVED) for answer in answers)
     uninstall()  # twice is once
+
+
+class _Equal(ssl.SSLContext):
+    """A context that is equal to any other, and has no hash."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Equal)
+
+
+def test_contexts_are_told_apart_whatever_they_are_equal_to(
+    installed: Install,
+) -> None:
+    """Each is given back when enforcement ends."""
+    installed()
+    contexts = [_Equal(ssl.PROTOCOL_TLS_CLIENT) for _ in range(2)]
+    uninstall()
+
+    assert [None, None] == [pinning_of(context) for context in contexts]
 
 
 def test_it_is_installed_once(installed: Install, policy: Policy) -> None:

@@ -15,6 +15,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
+from holdfast.enforcement.client_certificate import CertificateHolder
 from holdfast.enforcement.context_pinning import (
     Admission,
     ContextPinning,
@@ -55,7 +56,12 @@ class AdoptedPinning(ContextPinning):
     """The pinning of a stock context."""
 
     def __init__(
-        self, enforcement: Enforcement, *, settings_are_known: bool, observes: bool = False
+        self,
+        enforcement: Enforcement,
+        *,
+        settings_are_known: bool,
+        observes: bool = False,
+        holder: CertificateHolder | None = None,
     ) -> None:
         """Adopt a context.
 
@@ -63,11 +69,15 @@ class AdoptedPinning(ContextPinning):
             enforcement: What judges, for the whole process.
             settings_are_known: Whether the context was adopted when it was made.
             observes: Whether nothing is to be refused.
+            holder: What has the certificate that was kept back while it was pinned before.
         """
         super().__init__(enforcement)
         self._settings_are_known = settings_are_known
         self._observes = observes
         self._switches_name_check = False
+        if holder is not None:
+            self.certificate_holder = holder
+            self.trusts.set_for_private("holder", holder.listen)
 
     def passes(self, server_hostname: str | bytes | None, *, server_side: bool) -> bool:
         """Let servers pass, and what has no name if nothing is to be refused.
@@ -102,7 +112,21 @@ class AdoptedPinning(ContextPinning):
 
     def must_gate(self, host: str | None) -> bool:
         """Let other classes of connections be where no path could be refused."""
+        if self._observes:
+            return False
         return not host or not self.enforcement.judge.lets_everything_pass(canonical_name(host))
+
+    def note_ungated(self, host: str) -> None:
+        """Count what passes over another class of connections."""
+        self._tell(
+            Verdict(
+                outcome=Outcome.NOT_PINNED,
+                allowed=True,
+                violation=False,
+                host=host,
+                reason="the application makes its connections with a class of its own",
+            )
+        )
 
     def admit(
         self, context: ssl.SSLContext, server_hostname: str | bytes | None, *, blocking: bool
@@ -172,21 +196,21 @@ class AdoptedPinning(ContextPinning):
                 _set_checks_hostname(context, False)  # noqa: FBT003
 
     def load_cert_chain(self, context: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
-        """Load a certificate, kept back where this was made while enforcement was on."""
-        if self._settings_are_known and context.protocol == ssl.PROTOCOL_TLS_CLIENT:
-            super().load_cert_chain(context, *args, **kwargs)
-        else:
+        """Load a certificate, kept back where this was made while enforcement was on.
+
+        It stays in the twin when enforcement ends, since its file may be gone, and is shown from
+        there: also to connections without the gate, which are let pass.
+        """
+        if self.certificate_holder is None and not (
+            self._settings_are_known and context.protocol == ssl.PROTOCOL_TLS_CLIENT
+        ):
             self.shows_certificate_early = True
             CContext.load_cert_chain(context, *args, **kwargs)
-
-    def give_back(self) -> None:
-        """Let the context be as if it had never been pinned.
-
-        A certificate that was kept back stays in the twin, since its file may be gone, and is shown
-        from there.
-        """
+            return
+        super().load_cert_chain(context, *args, **kwargs)
         if self.certificate_holder is not None:
-            self.certificate_holder.shows_to_all = True
+            self.certificate_holder.shows_to_ungated = True
+            context.__dict__["_holdfast_certificate"] = self.certificate_holder
 
     def _refuse(self, host: str, pin_set: PinSet, reason: str, hint: str) -> None:
         verdict = Verdict(

@@ -36,7 +36,7 @@ class CertificateHolder:
     def __init__(self) -> None:
         """Make an empty twin."""
         self.twin = BareContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.shows_to_all = False  # once nothing is pinned any more
+        self.shows_to_ungated = False  # where a connection without the gate may be let pass
 
     def listen(self, context: ssl.SSLContext) -> None:
         """Have the connections of a context told of each message that a server sends.
@@ -58,7 +58,7 @@ class CertificateHolder:
             if gate is not None:
                 asks = (kind, message) == (_HANDSHAKE, _CERTIFICATE_REQUEST)
                 gate._holdfast_on_message(asks=asks)  # noqa: SLF001  part of the gate
-            elif self.shows_to_all:
+            elif self.shows_to_ungated:
                 sslobj = connection._sslobj  # noqa: SLF001
                 if sslobj.get_verified_chain():  # the anchors are those of the context until then
                     sslobj.context = self.twin

@@ -114,6 +114,9 @@ class ContextPinning:
     def note_passed(self, *, server_side: bool) -> None:
         """Note a connection that passes."""
 
+    def note_ungated(self, host: str) -> None:
+        """Note a connection that passes over a class without the gate."""
+
     def name_for(self, server_hostname: str | bytes | None) -> str | None:
         """Return the name that OpenSSL is to be given.
 

@@ -206,6 +206,8 @@ def _born(
         gate._holdfast_admission = admission  # noqa: SLF001  part of the gate
     elif pinning.must_gate(admission.host):
         _refuse_patched(owner)
+    else:
+        pinning.note_ungated(admission.host)
     return pinning.make(admission, create, session)
 
 

@@ -144,7 +144,10 @@ class _ProcessWide:
         self._enforcement: Enforcement | None = None
         self._stacks: StackWatch | None = None
         self._observes = False
-        self._adopted: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
+        # By identity: a subclass may have another idea of what is equal, or no hash.
+        self._adopted: weakref.WeakValueDictionary[int, ssl.SSLContext] = (
+            weakref.WeakValueDictionary()
+        )
         self._stock: list[tuple[type, str, Any]] = []
 
     def begin(self, enforcement: Enforcement, stacks: StackWatch, *, observes: bool) -> None:
@@ -177,9 +180,9 @@ class _ProcessWide:
                     delattr(owner, name)
                 else:
                     setattr(owner, name, value)
-            for context in list(self._adopted):
-                pinning: AdoptedPinning = context.__dict__.pop("_holdfast_pinning")
-                pinning.give_back()
+            for reference in self._adopted.valuerefs():
+                if (context := reference()) is not None:
+                    context.__dict__.pop("_holdfast_pinning", None)
             self._adopted.clear()
 
     def _put(self, owner: type, name: str, hook: Any) -> None:
@@ -203,11 +206,14 @@ class _ProcessWide:
         ):
             return None
         pinning = AdoptedPinning(
-            enforcement, settings_are_known=settings_are_known, observes=self._observes
+            enforcement,
+            settings_are_known=settings_are_known,
+            observes=self._observes,
+            holder=context.__dict__.get("_holdfast_certificate"),
         )
         # Of two threads that adopt it, one wins.
         adopted: AdoptedPinning = context.__dict__.setdefault("_holdfast_pinning", pinning)
-        self._adopted.add(context)
+        self._adopted[id(context)] = context
         return adopted
 
 
