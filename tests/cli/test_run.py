@@ -1,7 +1,10 @@
 """Programs that know nothing of pins, run for real against a pinned server and its impostor."""
 
+import contextlib
 import json
 import os
+import pty
+import shlex
 import signal
 import struct
 import subprocess
@@ -187,6 +190,38 @@ def test_signals_reach_the_program(
     assert 40 + number == process.wait(10)
 
 
+@pytest.mark.parametrize("stdin", ["", " </dev/null"], ids=["terminal", "redirected"])
+def test_an_interrupt_from_the_terminal_arrives_once(
+    script: Callable[..., Path], pinned_server: PinnedServer, tmp_path: Path, stdin: str
+) -> None:
+    """The terminal sends it to the program itself, also to one that reads from elsewhere."""
+    app = script(
+        "import signal, time\n"
+        "signal.signal(2, lambda *_: print('interrupted', flush=True))\n"
+        "open('up', 'w').close()\n"
+        "end = time.monotonic() + 1\n"
+        "while time.monotonic() < end: time.sleep(0.01)\n"
+    )
+    command = [sys.executable, "-m", "holdfast", "run", "--", sys.executable, app]
+    variables = {**os.environ, "HOLDFAST_POLICY": str(pinned_server.policy_path)}
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(tmp_path)
+        line = shlex.join(map(str, command)) + stdin
+        os.execve("/bin/sh", ["sh", "-c", line], variables)
+    while not (tmp_path / "up").exists():
+        time.sleep(0.02)
+    os.write(terminal, b"\x03")
+    said = b""
+    with contextlib.suppress(OSError):  # Linux, when nobody has the terminal open any more
+        while heard := os.read(terminal, 1000):
+            said += heard
+    os.close(terminal)
+    os.waitpid(process, 0)
+
+    assert 1 == said.count(b"interrupted")
+
+
 _FAMILY = """\
 import multiprocessing, os, subprocess, sys
 from concurrent.futures import ProcessPoolExecutor
@@ -364,6 +399,21 @@ def test_another_sitecustomize_still_runs(
 
     # At first in `holdfast` itself, which has the same environment.
     assert ["False", "True", str(folder / "sitecustomize.py")] == done.stdout.split()
+
+
+def test_python_path_keeps_what_else_is_on_it(
+    enforced: Enforced, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nothing between two colons stands for the current folder, in which modules may be."""
+    script("print('found')", "beside.py")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    app = script("import beside", "elsewhere/app.py")
+    path = os.pathsep + os.environ.get("PYTHONPATH", "")
+
+    done = enforced("--", sys.executable, app, PYTHONPATH=path)
+
+    assert "found\n" == done.stdout, done.stderr
 
 
 _REQUESTS = """\

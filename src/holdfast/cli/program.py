@@ -123,7 +123,14 @@ def _signals_passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _is_in_foreground() -> bool:
+    """Tell whether the terminal sends its signals to the program too, whatever stdin is."""
     try:
-        return os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:  # there is no terminal
+        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY)
+    except OSError:  # there is none
         return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:  # it is gone
+        return False
+    finally:
+        os.close(terminal)

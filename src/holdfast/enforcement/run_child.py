@@ -52,8 +52,9 @@ class Order:
 
     def put_into(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return an environment with which a Python enforces the policy from its start."""
-        folders = environment.get("PYTHONPATH", "").split(os.pathsep)
-        others = [folder for folder in folders if folder and folder != STARTUP]
+        inherited = environment.get("PYTHONPATH")
+        folders = inherited.split(os.pathsep) if inherited else []
+        others = [folder for folder in folders if folder != STARTUP]  # "" is the current folder
         return {
             **environment,
             "PYTHONPATH": os.pathsep.join([STARTUP, *others]),
