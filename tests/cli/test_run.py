@@ -190,6 +190,38 @@ def test_signals_reach_the_program(
     assert 40 + number == process.wait(10)
 
 
+def test_a_signal_while_the_program_starts_ends_it(
+    script: Callable[..., Path], pinned_server: PinnedServer, tmp_path: Path
+) -> None:
+    """It is not left behind, running, by who has started it."""
+    slowly = (
+        "import os, sys, time; open('starting', 'w').close(); time.sleep(1); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    python = script(
+        f'#!/bin/sh\ntest "$1" = -c && exec {sys.executable} "$@"\n'
+        f'exec {sys.executable} -S -c "{slowly}" "$@"\n',
+        "python3",
+    )
+    python.chmod(0o755)
+    app = script("open('left-behind', 'w').close()")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "holdfast", "run", "--", python, app],
+        cwd=tmp_path,
+        env={**os.environ, "HOLDFAST_POLICY": str(pinned_server.policy_path)},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "starting").exists():
+        time.sleep(0.02)
+    process.terminate()
+    told = process.communicate(timeout=10)[1]
+
+    assert (128 + signal.SIGTERM, 1) == (process.returncode, len(told.splitlines())), told
+    assert not (tmp_path / "left-behind").exists()
+
+
 @pytest.mark.parametrize("stdin", ["", " </dev/null"], ids=["terminal", "redirected"])
 def test_an_interrupt_from_the_terminal_arrives_once(
     script: Callable[..., Path], pinned_server: PinnedServer, tmp_path: Path, stdin: str

@@ -55,21 +55,24 @@ def run_confirmed(
             hint="call holdfast.install() at the start of the program",
         )
     alone = (*python.interpreter, *python.options, "-c", "")
-    with _started(alone, environment, is_rehearsal=True) as rehearsal:
+    with _started(alone, environment) as rehearsal:
         rehearsal.wait()
     on_ready()
-    with _started(command, environment) as process, _signals_passed_on(process):
+    with _signals_passed_on() as signals, _started(command, environment, signals) as process:
         code = process.wait()
     return code if code >= 0 else 128 - code
 
 
 @contextmanager
 def _started(
-    command: Sequence[str], environment: Mapping[str, str], *, is_rehearsal: bool = False
+    command: Sequence[str], environment: Mapping[str, str], signals: _Signals | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program that has confirmed when this yields."""
+    """Start a program that has confirmed when this yields, or was ended by a signal before.
+
+    Without signals it is a rehearsal.
+    """
     word = secrets.token_hex(8)
-    nowhere = subprocess.DEVNULL if is_rehearsal else None
+    nowhere = subprocess.DEVNULL if signals is None else None
     reading, writing = os.pipe()
     try:
         with os.fdopen(reading, "rb", buffering=0) as pipe:
@@ -84,13 +87,15 @@ def _started(
             finally:
                 os.close(writing)
             with process:
+                if signals is not None:
+                    signals.pass_to(process)
                 if not _confirms(pipe.fileno(), word.encode()):
                     process.kill()
-                    process.wait()
-                    raise NotEnforcedError(
-                        f"{command[0]} did not say that pins are enforced in it, and was ended",
-                        hint="holdfast has to be installed in the Python that it starts",
-                    )
+                    if signals is None or -process.wait() not in signals.numbers:
+                        raise NotEnforcedError(
+                            f"{command[0]} did not say that pins are enforced in it, and was ended",
+                            hint="holdfast has to be installed in the Python that it starts",
+                        )
                 yield process
     except PermissionError as error:
         raise NotEnforcedError(
@@ -104,19 +109,37 @@ def _confirms(pipe: int, word: bytes) -> bool:
     return bool(readable) and os.read(pipe, len(word)) == word
 
 
-@contextmanager
-def _signals_passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Let the program decide what signals mean. What a terminal sends it has already."""
+class _Signals:
+    """Lets a program decide what signals mean. What a terminal sends it has already."""
 
-    def pass_on(number: int, _: object) -> None:
+    numbers = frozenset(getattr(signal, name) for name in _PASSED_ON if hasattr(signal, name))
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+
+    def pass_to(self, process: subprocess.Popen[bytes]) -> None:
+        """Pass them on to this program, also those that came before it was there."""
+        self._process = process
+        while self._early:
+            process.send_signal(self._early.pop(0))
+
+    def handle(self, number: int, _: object) -> None:
+        """Take a signal."""
         if number in {signal.SIGINT, signal.SIGQUIT} and _is_in_foreground():
             return
-        process.send_signal(number)
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
 
-    numbers = [getattr(signal, name) for name in _PASSED_ON]
-    before = {number: signal.signal(number, pass_on) for number in numbers}
+
+@contextmanager
+def _signals_passed_on() -> Iterator[_Signals]:
+    signals = _Signals()
+    before = {number: signal.signal(number, signals.handle) for number in signals.numbers}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
