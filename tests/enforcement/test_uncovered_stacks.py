@@ -1,4 +1,5 @@
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 
 from holdfast.enforcement.uncovered_stacks import StackWatch
 from holdfast.errors import UncoveredStackError
-from holdfast.facts.tls_stacks import TlsStack
+from holdfast.facts.tls_stacks import TLS_STACKS, TlsStack
 
 Told = list[tuple[str, bool]]
 
@@ -56,3 +57,25 @@ def test_a_stack_is_refused_where_it_must_be_pinned(watching: list[bool], told: 
     assert isinstance(caught.value, ImportError)
     assert ("pycurl", True) in told
     assert "pycurl" not in sys.modules
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_who_asks_whether_a_stack_is_there_is_answered(watching: list[bool], refused: bool) -> None:
+    """Programs look for optional modules without importing them."""
+    watching[0] = refused
+
+    assert importlib.util.find_spec("pycurl") is not None
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_stack_that_is_not_installed_is_not_told(
+    watching: list[bool], told: Told, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    """An optional import that fails anyway leaves nothing uncovered."""
+    watching[0] = refused
+    monkeypatch.setitem(TLS_STACKS, "no_such_stack", TLS_STACKS["pycurl"])
+
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("no_such_stack")
+
+    assert not [name for name, _ in told if name == "pycurl"]

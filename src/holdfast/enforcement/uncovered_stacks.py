@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Protocol
+from importlib.abc import Loader
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from holdfast.errors import UncoveredStackError
 from holdfast.facts.tls_stacks import TLS_STACKS, TlsStack
@@ -25,7 +26,7 @@ class TellOfStack(Protocol):
 
 
 class StackWatch:
-    """A finder that finds nothing: it sees what is about to be imported."""
+    """A finder that has others find: it sees what is about to be imported, and is there."""
 
     def __init__(self, refuses: Callable[[], bool], tell: TellOfStack) -> None:
         """Watch nothing yet.
@@ -52,23 +53,47 @@ class StackWatch:
     def find_spec(
         self,
         name: str,
-        _path: Sequence[str] | None = None,
-        _target: ModuleType | None = None,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Leave finding to others, unless the module must not be imported.
+        """Return what others find, with a loader that refuses if it must not be imported.
 
-        Raises:
-            UncoveredStackError: It must not.
+        Who only asks whether the module is there gets an answer, and no error.
         """
         stack = TLS_STACKS.get(name)
-        if stack is None:
+        spec = None if stack is None else self._found_after(name, path, target)
+        if stack is None or spec is None:
             return None
         refused = self._refuses()
         self._tell(stack, refused=refused)
         if refused:
-            raise UncoveredStackError(
-                f"{stack.name} makes TLS connections that cannot be pinned here, "
-                "and the policy refuses unlisted hosts",
-                hint=stack.advice,
-            )
+            spec.loader = _Refusing(stack)
+        return spec
+
+    def _found_after(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        """Ask those that come after this one; who comes before has not found it."""
+        finders = list(sys.meta_path)
+        for finder in finders[finders.index(self) + 1 :] if self in finders else ():
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
         return None
+
+
+class _Refusing(Loader):
+    """Loads nothing."""
+
+    def __init__(self, stack: TlsStack) -> None:
+        self._stack = stack
+
+    def create_module(self, spec: ModuleSpec) -> NoReturn:  # noqa: ARG002  the signature is importlib's
+        raise UncoveredStackError(
+            f"{self._stack.name} makes TLS connections that cannot be pinned here, "
+            "and the policy refuses unlisted hosts",
+            hint=self._stack.advice,
+        )
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Never called; importlib asks for it."""
