@@ -71,6 +71,17 @@ def test_what_was_let_pass_is_a_warning(
     assert [logging.WARNING] == [record.levelno for record in caplog.records]
 
 
+def test_a_logging_configuration_does_not_silence_it(
+    sink: LogSink, violation: Violation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such a file disables what it does not name; what is let pass would be known to nobody."""
+    logging.getLogger(LOGGER_NAME).disabled = True  # as dictConfig and fileConfig leave it
+
+    sink.report(violation)
+
+    assert 1 == len(caplog.records)
+
+
 def test_the_same_is_logged_once_an_hour(
     sink: LogSink, violation: Violation, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

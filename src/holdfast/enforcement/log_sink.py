@@ -34,6 +34,9 @@ class LogSink:
         if len(self._logged) >= _MEMORY_LIMIT:
             self._logged.clear()
         self._logged[key] = now
+        # Reading a logging configuration disables by default every logger that is there already.
+        # Who wants no violations sets a level, or another sink.
+        self._logger.disabled = False
         level = logging.WARNING if violation.verdict.allowed else logging.ERROR
         self._logger.log(level, "%s", explanation(violation), extra={"violation": violation})
 
