@@ -19,6 +19,7 @@ import bson
 import pytest
 
 from holdfast.certificates.load_policy import load_policy
+from holdfast.enforcement.run_child import STARTUP
 from holdfast.lab.server import LabServer
 from holdfast.lab.server_stream import ServerStream
 from holdfast.pins.pin_set import Mode
@@ -134,6 +135,32 @@ def test_a_python_without_holdfast_does_not_run(
     assert 125 == done.returncode
     assert f"{python} has no holdfast: install it there" in done.stderr
     assert not trace.exists()
+
+
+_OLD_PYTHON = """\
+import builtins, sys
+there = {name: value for name, value in vars(builtins).items() if name != "ModuleNotFoundError"}
+with open(sys.argv[1]) as file:
+    exec(file.read(), {"__builtins__": there, "__name__": "sitecustomize"})
+print("went on, unpinned")
+"""
+
+
+def test_an_old_python_without_holdfast_does_not_go_on(tmp_path: Path) -> None:
+    """Nor one that lacks what newer ones have built in."""
+    startup = Path(STARTUP) / "sitecustomize.py"
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _OLD_PYTHON, startup],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert (125, "") == (done.returncode, done.stdout)
+    assert "has no holdfast: install it there" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -331,6 +358,23 @@ def test_coverage_tells_what_was_and_was_not_pinned(
         ]
         + [{"name": name, "reason": "it is no Python program"} for name in ("sh", "true")],
     } == told
+
+
+@pytest.mark.parametrize(("option", "folders"), [((), 0), (("--coverage",), 1)])
+def test_a_folder_is_made_only_for_what_is_seen(
+    enforced: Enforced,
+    script: Callable[..., Path],
+    tmp_path: Path,
+    option: tuple[str, ...],
+    folders: int,
+) -> None:
+    """Where nothing is to be told at the end, no disk is written to."""
+    app = script(f"import os; print(len(os.listdir({str(tmp_path / 'temporary')!r})))")
+    (tmp_path / "temporary").mkdir()
+
+    done = enforced(*option, "--", sys.executable, app, TMPDIR=str(tmp_path / "temporary"))
+
+    assert f"{folders}\n" == done.stdout
 
 
 def test_coverage_is_readable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,10 +109,11 @@ def command(
             lines += told_at_start(load_settings(settings).exceptions, in_file, now)
     elif observe.exists():
         raise HoldfastError(f"{observe} exists", hint="name a file that is still to be made")
-    with TemporaryDirectory(prefix="holdfast-run-") as folder:
+    is_watched = coverage or observe is not None
+    with TemporaryDirectory(prefix="holdfast-run-") if is_watched else nullcontext() as folder:
         order = Order(
             policy=None if observe else os.path.abspath(policy),  # noqa: PTH100  links stay
-            folder=folder if observe or coverage else None,
+            folder=folder,
             settings=None if settings is None else os.path.abspath(settings),  # noqa: PTH100
         )
         try:
@@ -120,10 +122,10 @@ def command(
             )
         except NotEnforcedError as error:
             raise HoldfastError(error.message, hint=error.hint) from error
-        seen = CoverageFolder(Path(folder)).read()
-    if coverage:
+        seen = None if folder is None else CoverageFolder(Path(folder)).read()
+    if seen is not None and coverage:
         print_coverage(seen, output_format)
-    if observe:
+    if seen is not None and observe is not None:
         write_draft(observe, seen)
     return code
 

@@ -20,7 +20,8 @@ def _begin() -> None:
         begin_from_environment()
     except BaseException as error:  # noqa: BLE001  as said above
         text = str(error) or type(error).__name__
-        if isinstance(error, ModuleNotFoundError) and error.name == "holdfast":
+        # Old Pythons have no ModuleNotFoundError, and an error here would let them go on, unpinned.
+        if isinstance(error, ImportError) and getattr(error, "name", None) == "holdfast":
             text = f"{sys.executable} has no holdfast: install it there"
         sys.stderr.write(f"holdfast: error: pins cannot be enforced in this process: {text}\n")
         sys.stderr.flush()
