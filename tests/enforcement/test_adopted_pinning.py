@@ -371,7 +371,7 @@ def test_a_client_certificate_is_kept_back_again(
 
 
 class _OwnSocket(ssl.SSLSocket):
-    """The class of a library that makes connections in its own way, as eventlet does."""
+    """The class of a library that makes connections in its own way."""
 
 
 class _OwnObject(ssl.SSLObject):
