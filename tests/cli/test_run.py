@@ -146,6 +146,24 @@ print("went on, unpinned")
 """
 
 
+@pytest.mark.parametrize(("words", "code"), [(("--observe", "draft.toml"), 0), ((), 125)])
+def test_a_child_python_without_holdfast_is_ended_unless_nothing_is_refused(
+    enforced: Enforced,
+    script: Callable[..., Path],
+    tmp_path: Path,
+    words: tuple[str, ...],
+    code: int,
+) -> None:
+    """Where pins are enforced it would go round them; where nothing is, it goes on."""
+    made = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
+    app = script("import subprocess, sys; sys.exit(subprocess.call([*sys.argv[1:], '-c', '']))")
+
+    done = enforced(*words, "--", sys.executable, app, made / "bin" / "python")
+
+    assert code == done.returncode, done.stderr
+
+
 def test_an_old_python_without_holdfast_does_not_go_on(tmp_path: Path) -> None:
     """Nor one that lacks what newer ones have built in."""
     startup = Path(STARTUP) / "sitecustomize.py"

@@ -33,6 +33,7 @@ __all__ = ["CONFIRM", "STARTUP", "Order", "begin_from_environment"]
 STARTUP = str(Path(__file__).with_name("startup"))
 CONFIRM = "HOLDFAST_RUN_CONFIRM"
 _ORDER = "HOLDFAST_RUN"
+_OBSERVES = "HOLDFAST_RUN_OBSERVES"  # read where Holdfast is not there
 _CHECK_INTERVAL = 0.5  # seconds
 
 
@@ -55,10 +56,12 @@ class Order:
         inherited = environment.get("PYTHONPATH")
         folders = inherited.split(os.pathsep) if inherited else []
         others = [folder for folder in folders if folder != STARTUP]  # "" is the current folder
+        kept = {name: value for name, value in environment.items() if name != _OBSERVES}
         return {
-            **environment,
+            **kept,
             "PYTHONPATH": os.pathsep.join([STARTUP, *others]),
             _ORDER: json.dumps(asdict(self)),
+            **({_OBSERVES: "1"} if self.policy is None else {}),
         }
 
     @classmethod

@@ -54,8 +54,8 @@ class PinnedServerContext(PinnedMethods, SealedVerification):  # type: ignore[mi
         TrustStoreError: A set that names clients has no anchors, or no set names any.
     """
 
-    sslsocket_class = ClassHook(PinnedServerSocket)
-    sslobject_class = ClassHook(PinnedServerObject)
+    sslsocket_class = ClassHook("sslsocket_class", PinnedServerSocket)
+    sslobject_class = ClassHook("sslobject_class", PinnedServerObject)
     check_hostname = CContext.check_hostname  # of no use to a server, and as in `ssl`
 
     def __new__(

@@ -40,9 +40,10 @@ class TrustContexts:
     def __init__(self) -> None:
         """Start without any trust."""
         self._kept: dict[object, ssl.SSLContext] = {}
-        self._unverified = BareContext(ssl.PROTOCOL_TLS_CLIENT)
-        CContext.check_hostname.__set__(self._unverified, False)  # noqa: FBT003
-        CContext.verify_mode.__set__(self._unverified, int(ssl.CERT_NONE))
+        self._unverified: list[
+            ssl.SSLContext
+        ] = []  # the first one, once there is a device to reach
+        self._for_unverified: dict[str, tuple[Any, ...]] = {}
         self._for_private: dict[str, Callable[[ssl.SSLContext], object]] = {}
 
     def private(self, anchors: tuple[bytes, ...]) -> ssl.SSLContext:
@@ -96,19 +97,32 @@ class TrustContexts:
 
     def unverified(self, pinned: ssl.SSLContext) -> ssl.SSLContext:
         """Return the context that verifies nothing, with the settings of the pinned one."""
+        if not self._unverified:
+            self._unverified.append(self._made_unverified())
+        context = self._unverified[0]  # of two threads that made one, one has won
         for descriptor in _COPIED_BY_CONNECTIONS:
             value = descriptor.__get__(pinned)
-            if value != descriptor.__get__(self._unverified):  # old versions warn when they are set
-                descriptor.__set__(self._unverified, value)
-        return self._unverified
+            if value != descriptor.__get__(context):  # old versions warn when they are set
+                descriptor.__set__(context, value)
+        return context
 
     def is_unverified(self, context: object) -> bool:
         """Tell whether a connection was made by the context that verifies nothing."""
-        return context is self._unverified
+        return any(context is one for one in self._unverified[:1])
 
     def set_for_unverified(self, name: str, *arguments: Any) -> None:
         """Repeat a setting that connections copy when they are made."""
-        getattr(self._unverified, name)(*arguments)
+        self._for_unverified = {**self._for_unverified, name: arguments}
+        for context in self._unverified:
+            getattr(context, name)(*arguments)
+
+    def _made_unverified(self) -> ssl.SSLContext:
+        context = BareContext(ssl.PROTOCOL_TLS_CLIENT)
+        CContext.check_hostname.__set__(context, False)  # noqa: FBT003
+        CContext.verify_mode.__set__(context, int(ssl.CERT_NONE))
+        for name, arguments in self._for_unverified.items():
+            getattr(context, name)(*arguments)
+        return context
 
     def equip(self, context: ssl.SSLContext) -> None:
         """Make the settings in a context that a connection is given."""

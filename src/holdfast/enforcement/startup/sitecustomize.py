@@ -22,6 +22,8 @@ def _begin() -> None:
         text = str(error) or type(error).__name__
         # Old Pythons have no ModuleNotFoundError, and an error here would let them go on, unpinned.
         if isinstance(error, ImportError) and getattr(error, "name", None) == "holdfast":
+            if "HOLDFAST_RUN_OBSERVES" in os.environ and "HOLDFAST_RUN_CONFIRM" not in os.environ:
+                return  # nothing is refused, and there is nothing to see it with
             text = f"{sys.executable} has no holdfast: install it there"
         sys.stderr.write(f"holdfast: error: pins cannot be enforced in this process: {text}\n")
         sys.stderr.flush()
