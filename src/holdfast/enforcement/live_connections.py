@@ -29,6 +29,8 @@ __all__ = ["LiveConnections"]
 _INTERVAL = 0.05  # seconds between two looks at the sources; an end may take twice that
 _LINGER = 5.0  # seconds that the thread waits for another connection: to start one costs more
 
+_AT_EXIT = "at interpreter shutdown"  # so says Python 3.12 and later
+
 _log = logging.getLogger("holdfast.enforcement")
 
 
@@ -116,8 +118,9 @@ class _Watch:
             )
             try:
                 thread.start()
-            except RuntimeError as error:  # no more threads, or the interpreter is shutting down
-                _log.warning("until the next connection nobody looks for a new policy: %s", error)
+            except RuntimeError as error:  # no more threads
+                if _AT_EXIT not in str(error):  # then nothing lives on to be looked at
+                    _log.warning("until the next connection nobody looks for a policy: %s", error)
                 return
             self._thread = thread  # only now: one that did not start must not count as started
 
