@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.certificates.pem import pem_blocks
+from holdfast.certificates.pem import certificate_text, is_inline_certificate, pem_blocks
 from holdfast.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -95,3 +95,19 @@ def test_only_canonical_base64_is_decoded(body: str) -> None:
     (block,) = pem_blocks(f"{BEGIN}{body}\n{END}", "f.pem")
     with pytest.raises(CertificateError, match=r"f\.pem, line 1: the X block is not canonical"):
         block.der()
+
+
+@given(der=st.binary(min_size=1, max_size=300))
+def test_a_certificate_becomes_pem_text(der: bytes) -> None:
+    """The text has one block, lines of at most 64 characters (RFC 7468), and the same bytes."""
+    text = certificate_text(der)
+
+    assert [("CERTIFICATE", der)] == [(one.label, one.der()) for one in pem_blocks(text, "f.pem")]
+    assert max(map(len, text.splitlines())) <= 64
+    assert is_inline_certificate(text)
+
+
+@pytest.mark.parametrize("text", ["ca.pem", "", "-----BEGIN PUBLIC KEY-----\n", "x -----BEGIN"])
+def test_a_path_is_no_inline_certificate(text: str) -> None:
+    """Only what begins with a certificate's boundary counts as one."""
+    assert not is_inline_certificate(text)

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import HostNameError
-from holdfast.pins.host_pattern import HostPattern, Reach, canonical_host, is_ip_literal
+from holdfast.pins.host_pattern import (
+    HostPattern,
+    Reach,
+    canonical_host,
+    is_ip_literal,
+    representatives,
+)
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, PinSet
 from holdfast.pins.policy import Policy, Unlisted
@@ -224,3 +230,21 @@ def test_a_pattern_made_in_code_is_canonical_too() -> None:
         HostPattern("10.0.0.1", Reach.ONE_LABEL)
     with pytest.raises(HostNameError):
         HostPattern("*.example.com", Reach.EXACT)
+
+
+@given(
+    st.sets(
+        st.builds(HostPattern, st.sampled_from(["a", "b.a", "c.b.a"]), st.sampled_from(Reach)),
+        min_size=1,
+    ),
+    st.sampled_from(["", "x.", "x.y.", "b.", "x.b.", "x.y.b.", "c.b.", "x.c.b.", "x.y.c.b."]),
+)
+def test_each_covered_host_is_represented(patterns: set[HostPattern], below: str) -> None:
+    """A host that some patterns cover has a representative that exactly these patterns cover."""
+    host = f"{below}a"
+    covering = {one for one in patterns if one.covers(host)}
+    candidates = [name for one in patterns for name in representatives(one)]
+
+    assert not covering or covering in [
+        {one for one in patterns if one.covers(name)} for name in candidates
+    ]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from holdfast.certificates.load_chain import pem_certificates
+from holdfast.certificates.pem import is_inline_certificate
 from holdfast.certificates.spiffe_bundle import anchors_in
 from holdfast.errors import PolicyError, Problem
 from holdfast.pins.decode_document import decode_document
@@ -21,7 +22,6 @@ from holdfast.pins.policy_document import policy_from_document
 # Bytes. 100,000 hosts with two pins each take 20 MB.
 MAX_FILE_SIZE = 64 * 1024 * 1024
 _BYTE_ORDER_MARK = "\ufeff"
-_INLINE = "-----BEGIN CERTIFICATE-----"
 
 
 def load_policy(path: str | os.PathLike[str]) -> Policy:
@@ -55,7 +55,7 @@ def read_policy(path: str | os.PathLike[str], before_read: Callable[[Path], None
     source = str(file)
 
     def read_anchors(entry: str) -> tuple[bytes, ...]:
-        if entry.lstrip().startswith(_INLINE):
+        if is_inline_certificate(entry):
             return pem_certificates(entry, "the PEM text")
         before_read(file.parent / entry)
         return anchors_in(file.parent / entry)

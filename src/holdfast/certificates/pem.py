@@ -15,6 +15,8 @@ from holdfast.errors import CertificateError
 _DASHES = "-----"
 _BEGIN = "-----BEGIN "
 _END = "-----END "
+_CERTIFICATE = "CERTIFICATE"
+_LINE_LENGTH = 64  # RFC 7468 section 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,18 @@ def pem_blocks(text: bytes | str, place: str) -> tuple[PemBlock, ...]:
             hint="the file seems to be cut off: copy it again",
         )
     return tuple(blocks)
+
+
+def is_inline_certificate(text: str) -> bool:
+    """Tell whether text in a document is a certificate's PEM rather than a path."""
+    return text.lstrip().startswith(f"{_BEGIN}{_CERTIFICATE}{_DASHES}")
+
+
+def certificate_text(der: bytes) -> str:
+    """Return a certificate as PEM text, the same each time."""
+    body = binascii.b2a_base64(der, newline=False).decode("ascii")
+    lines = [body[at : at + _LINE_LENGTH] for at in range(0, len(body), _LINE_LENGTH)]
+    return PemBlock(_CERTIFICATE, tuple(lines), "").text()
 
 
 def _label_of(line: str, start: str) -> str:

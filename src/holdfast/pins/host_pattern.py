@@ -23,6 +23,8 @@ _NAME_CHARACTERS = _LABEL_CHARACTERS + "."
 _DIGITS = "0123456789"
 _MAX_NAME = 253  # RFC 1035 section 2.3.4, without the trailing dot
 _MAX_LABEL = 63
+# No pattern has such a label, so that only wildcards cover a name with it.
+_ANY_LABEL = "*."
 
 
 def canonical_host(text: str) -> str:
@@ -127,6 +129,20 @@ class HostPattern:
         Exact ones, then those with a longer suffix, then `*.` before `**.`.
         """
         return self.reach is not Reach.EXACT, -self.host.count("."), self.reach is Reach.ANY_DEPTH
+
+
+def representatives(pattern: HostPattern) -> tuple[str, ...]:
+    """Return a name for each kind of name that a pattern covers.
+
+    Each name that the pattern covers and that no more specific pattern tells from the others is
+    covered by the same patterns as one of these. Stand-in labels are `*`.
+    """
+    host = pattern.host
+    if pattern.reach is Reach.EXACT:
+        return (host,)
+    if pattern.reach is Reach.ONE_LABEL:
+        return (_ANY_LABEL + host,)
+    return (host, _ANY_LABEL + host, _ANY_LABEL * 2 + host)
 
 
 def _to_a_labels(text: str) -> str:

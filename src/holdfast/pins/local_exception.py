@@ -18,15 +18,12 @@ from typing import Any
 
 from holdfast.errors import PolicyError, Problem
 from holdfast.pins.evaluate import untrusted
-from holdfast.pins.host_pattern import HostPattern, Reach
+from holdfast.pins.host_pattern import HostPattern, Reach, representatives
 from holdfast.pins.pin_set import PinSet, Trust
 from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Outcome, Verdict
 
 EXCEPTION_LIMIT = timedelta(days=90)
-
-# No pattern of a policy has such a label, so that only wildcards cover a name with it.
-_ANY_LABEL = "*."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,22 +159,12 @@ def reach_of(exception: LocalException, policy: Policy) -> ExceptionReach:
 
 def _names_under(pattern: HostPattern, policy: Policy) -> Iterator[str]:
     """Yield names of which each set that takes hosts from a pattern covers at least one."""
-    yield from _representatives(pattern)
+    yield from representatives(pattern)
     if pattern.reach is Reach.EXACT:
         return
     for pin_set in policy.pin_sets:
         for other in pin_set.hosts:
-            yield from (name for name in _representatives(other) if pattern.covers(name))
-
-
-def _representatives(pattern: HostPattern) -> tuple[str, ...]:
-    """Return the kinds of names that a pattern covers."""
-    host = pattern.host
-    return {
-        Reach.EXACT: (host,),
-        Reach.ONE_LABEL: (_ANY_LABEL + host,),
-        Reach.ANY_DEPTH: (host, _ANY_LABEL + host, _ANY_LABEL * 2 + host),
-    }[pattern.reach]
+            yield from (name for name in representatives(other) if pattern.covers(name))
 
 
 def _has_declared_types(exception: Any) -> bool:  # noqa: ANN401  that is the question

@@ -73,7 +73,8 @@ class Policy:
             and type(self.denied) is tuple
         ):
             raise TypeError("a policy takes enumerations and tuples; see its fields")
-        problems = [*_denied_problems(self.denied), *_name_problems(self.pin_sets)]
+        denied = [problem.under("holdfast") for problem in denied_problems(self.denied)]
+        problems = [*denied, *_name_problems(self.pin_sets)]
         indices: dict[Reach, dict[str, PinSet]] = {reach: {} for reach in Reach}
         for pin_set in self.pin_sets:
             for position, pattern in enumerate(pin_set.hosts):
@@ -135,11 +136,12 @@ def break_glass_problems(pin_sets: tuple[PinSet, ...], now: datetime) -> list[Pr
     ]
 
 
-def _denied_problems(denied: tuple[Pin, ...]) -> list[Problem]:
+def denied_problems(denied: tuple[Pin, ...]) -> list[Problem]:
+    """Find entries that are no keys, or stand twice; the places begin with `denied`."""
     problems = []
     seen: set[Pin] = set()
     for index, pin in enumerate(denied):
-        place = f"holdfast.denied[{index}]"
+        place = f"denied[{index}]"
         if pin.algorithm is not PinAlgorithm.SPKI:
             fix = "write its key as sha256/...: its next certificate must be refused too"
             problems.append(Problem(place, "only a key can be denied", fix))

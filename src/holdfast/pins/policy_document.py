@@ -45,10 +45,15 @@ def _format(value: object, place: str, problems: list[Problem]) -> int | None:
     return None
 
 
+def denied_keys(value: object, place: str, problems: list[Problem]) -> tuple[Pin, ...] | None:
+    """Read a list of denied keys, which may be empty."""
+    return () if value == [] else _PINS(value, place, problems)
+
+
 _HOLDFAST: dict[str, Reader[Any]] = {
     "format": _format,
     "unlisted": choice(Unlisted),
-    "denied": lambda value, place, problems: () if value == [] else _PINS(value, place, problems),
+    "denied": denied_keys,
     "on_stale": choice(OnStale),
 }
 _REQUIRED = {
