@@ -4,6 +4,7 @@
     ├── PinFormatError          ValueError    text that is not a pin
     ├── HostNameError           ValueError    text that is not a host name or a host pattern
     ├── PolicyError             ValueError    a policy that cannot be used; has every problem
+    │   └── UnknownFormatError  ValueError    a document in the format of a newer Holdfast
     ├── CertificateError        ValueError    bytes that are no certificate or key
     ├── TrustStoreError         ValueError    no trust anchors, or unusable ones
     ├── PinnedContextError      ValueError    a pinned context asked to let something pass unchecked
@@ -93,3 +94,7 @@ class PolicyError(HoldfastError, ValueError):
         count = len(self.problems)
         head = f"{source or 'policy'}: {count} problem{'' if count == 1 else 's'}"
         super().__init__("\n  ".join([head, *map(str, self.problems)]))
+
+
+class UnknownFormatError(PolicyError):
+    """A document whose format number is higher than this version knows; it may be all right."""

@@ -1,0 +1,364 @@
+"""The documents that signed updates carry, from bytes and back: bundle, deny list, break-glass.
+
+    pins/bundle.json, policy/bundle.json
+        {"format": 1, "serial": 7, "issued": "2026-11-01T00:00:00Z", "refresh_seconds": 900,
+         "policy": {"holdfast": {...}, "pin_set": {...}}}
+    emergency/deny.json
+        {"format": 1, "serial": 3, "denied": ["sha256/..."]}
+    breakglass/sets.json
+        {"format": 1, "serial": 2, "until": {"payments": "2026-11-05T00:00:00Z"}}
+
+1. A good signature does not make a document harmless: sizes are looked at before it is parsed, and
+   it is read as strictly as a policy from a file, all mistakes told at once.
+2. A document in the format of a newer Holdfast is told from a broken one, so that the last good one
+   can be kept without an alarm that means an attack.
+3. What is written is canonical JSON (sorted keys, no white space, ASCII): an equal document has
+   equal bytes. What could not be read back because of a limit is not written.
+4. `issued` is shown to people and never compared: whoever signs may write any year.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from holdfast.certificates.load_chain import pem_certificates
+from holdfast.certificates.pem import certificate_text, is_inline_certificate
+from holdfast.errors import CertificateError, PolicyError, Problem, UnknownFormatError
+from holdfast.pins.decode_document import decode_document
+from holdfast.pins.field_readers import Reader, moment, table_at, unknown_keys, wrong_type
+from holdfast.pins.pin import Pin, quoted
+from holdfast.pins.policy import FORMAT as POLICY_FORMAT
+from holdfast.pins.policy import Policy, denied_problems
+from holdfast.pins.policy_document import denied_keys, policy_from_document
+from holdfast.pins.policy_writer import policy_to_document, time_text
+from holdfast.updates.document_limits import (
+    MAX_BUNDLE_BYTES,
+    MAX_LIST_BYTES,
+    pin_count_problems,
+    size_problems,
+)
+
+__all__ = [
+    "BREAK_GLASS_TARGET",
+    "DENY_TARGET",
+    "PINS_TARGET",
+    "POLICY_TARGET",
+    "BreakGlass",
+    "Bundle",
+    "DenyList",
+    "break_glass_from_bytes",
+    "break_glass_to_bytes",
+    "bundle_from_bytes",
+    "bundle_to_bytes",
+    "deny_list_from_bytes",
+    "deny_list_to_bytes",
+]
+
+FORMAT = 1
+PINS_TARGET = "pins/bundle.json"
+POLICY_TARGET = "policy/bundle.json"
+DENY_TARGET = "emergency/deny.json"
+BREAK_GLASS_TARGET = "breakglass/sets.json"
+
+MAX_SERIAL = 2**63 - 1  # what databases and other languages count to
+# Shorter, and all clients of a stolen key would storm their server; longer, and they would sleep.
+MIN_REFRESH = timedelta(minutes=1)
+MAX_REFRESH = timedelta(days=7)
+_SECOND = timedelta(seconds=1)
+
+
+def _serial(value: object, place: str, problems: list[Problem]) -> int | None:
+    """Read a serial."""
+    fix = "write a whole number from 1 to 2^63 - 1, higher with each document"
+    if type(value) is not int:
+        problems.append(wrong_type(value, place, "a whole number", fix))
+    elif not 1 <= value <= MAX_SERIAL:
+        problems.append(Problem(place, "the serial is out of range", fix))
+    else:
+        return value
+    return None
+
+
+def _refresh(value: object, place: str, problems: list[Problem]) -> timedelta | None:
+    """Read a number of seconds."""
+    lowest, highest = MIN_REFRESH // _SECOND, MAX_REFRESH // _SECOND
+    fix = f"write a whole number of seconds from {lowest} to {highest}"
+    if type(value) is not int:
+        problems.append(wrong_type(value, place, "a whole number", fix))
+    elif not lowest <= value <= highest:
+        problems.append(Problem(place, "the time between refreshes is out of range", fix))
+    else:
+        return timedelta(seconds=value)
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A whole policy, and what a client must know to follow it.
+
+    Attributes:
+        serial: 1 to 2^63 - 1; within an epoch a higher one replaces a lower one.
+        issued: When it was made, with an offset; only ever shown.
+        refresh: How long a client should wait before it asks again; whole seconds.
+        policy: Its sets stand in the order of their names, since canonical JSON has no other.
+
+    Raises:
+        PolicyError: A value is out of range.
+    """
+
+    serial: int
+    issued: datetime
+    refresh: timedelta
+    policy: Policy
+
+    def __post_init__(self) -> None:
+        """Check the ranges and sort the sets."""
+        problems: list[Problem] = []
+        _serial(self.serial, "serial", problems)
+        moment(self.issued, "issued", problems)
+        seconds, rest = divmod(self.refresh, _SECOND)
+        _refresh(0 if rest else seconds, "refresh_seconds", problems)
+        if problems:
+            raise PolicyError(problems, source="bundle")
+        pin_sets = tuple(sorted(self.policy.pin_sets, key=lambda pin_set: pin_set.name))
+        if pin_sets != self.policy.pin_sets:
+            object.__setattr__(self, "policy", replace(self.policy, pin_sets=pin_sets))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyList:
+    """Keys that are never accepted; empty where nothing has happened.
+
+    Raises:
+        PolicyError: The serial is out of range, or an entry is not a key pin.
+    """
+
+    serial: int
+    denied: frozenset[Pin] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Check each rule."""
+        problems: list[Problem] = []
+        _serial(self.serial, "serial", problems)
+        problems += denied_problems(tuple(sorted(self.denied, key=str)))
+        if problems:
+            raise PolicyError(problems, source="deny list")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakGlass:
+    """The sets, by name, that are report-only for a while, and until when (with an offset).
+
+    How far ahead an end may lie depends on the time of the decision: see `effective_policy`.
+
+    Raises:
+        PolicyError: The serial is out of range, or a time has no offset.
+    """
+
+    serial: int
+    until: Mapping[str, datetime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check each rule, and see to it that nobody changes the times."""
+        problems: list[Problem] = []
+        _serial(self.serial, "serial", problems)
+        until = _until(self.until, "until", problems)
+        if problems:
+            raise PolicyError(problems, source="break-glass")
+        object.__setattr__(self, "until", MappingProxyType(until or {}))
+
+
+def bundle_from_bytes(data: bytes, *, now: datetime, source: str = PINS_TARGET) -> Bundle:
+    """Read a bundle.
+
+    Args:
+        data: The whole document, whose signature has been verified.
+        now: The time against which break-glass in the policy is measured, with an offset.
+        source: Which document it is, for errors.
+
+    Raises:
+        UnknownFormatError: It, or its policy, is in a format of a newer Holdfast.
+        PolicyError: It is too large, or has a mistake; every mistake is in its problems.
+    """
+    document = _decode(data, MAX_BUNDLE_BYTES, source)
+    problems: list[Problem] = []
+    readers: dict[str, Reader[Any]] = {
+        "serial": _serial,
+        "issued": moment,
+        "refresh_seconds": _refresh,
+        "policy": table_at,
+    }
+    fields = _fields(document, readers, problems)
+    table = fields.get("policy")
+    policy = None
+    if table is not None:
+        _refuse_newer(table.get("holdfast"), POLICY_FORMAT, "policy.holdfast.format", source)
+        if too_many := pin_count_problems(table):
+            raise PolicyError(too_many, source=source)
+        try:
+            policy = policy_from_document(table, now=now, read_anchors=_inline_anchor)
+        except PolicyError as error:
+            problems += [problem.under("policy") for problem in error.problems]
+    if problems or policy is None:
+        raise PolicyError(problems, source=source)
+    return Bundle(
+        serial=fields["serial"],
+        issued=fields["issued"],
+        refresh=fields["refresh_seconds"],
+        policy=policy,
+    )
+
+
+def bundle_to_bytes(bundle: Bundle) -> bytes:
+    """Write a bundle.
+
+    Raises:
+        PolicyError: It would be beyond a limit, so that no client could read it.
+    """
+    table = policy_to_document(bundle.policy, write_anchor=certificate_text)
+    if too_many := pin_count_problems(table):
+        raise PolicyError(too_many, source="bundle")
+    document = {
+        "serial": bundle.serial,
+        "issued": time_text(bundle.issued),
+        "refresh_seconds": bundle.refresh // _SECOND,
+        "policy": table,
+    }
+    return _encode(document, MAX_BUNDLE_BYTES, "bundle")
+
+
+def deny_list_from_bytes(data: bytes, *, source: str = DENY_TARGET) -> DenyList:
+    """Read a deny list.
+
+    Raises:
+        UnknownFormatError: It is in a format of a newer Holdfast.
+        PolicyError: It is too large, or has a mistake; every mistake is in its problems.
+    """
+    document = _decode(data, MAX_LIST_BYTES, source)
+    problems: list[Problem] = []
+    fields = _fields(document, {"serial": _serial, "denied": _denied}, problems)
+    if problems:
+        raise PolicyError(problems, source=source)
+    return DenyList(serial=fields["serial"], denied=frozenset(fields["denied"]))
+
+
+def deny_list_to_bytes(deny: DenyList) -> bytes:
+    """Write a deny list.
+
+    Raises:
+        PolicyError: It would be beyond a limit.
+    """
+    document = {"serial": deny.serial, "denied": sorted(map(str, deny.denied))}
+    return _encode(document, MAX_LIST_BYTES, "deny list")
+
+
+def break_glass_from_bytes(data: bytes, *, source: str = BREAK_GLASS_TARGET) -> BreakGlass:
+    """Read which sets are report-only for a while.
+
+    Raises:
+        UnknownFormatError: It is in a format of a newer Holdfast.
+        PolicyError: It is too large, or has a mistake; every mistake is in its problems.
+    """
+    document = _decode(data, MAX_LIST_BYTES, source)
+    problems: list[Problem] = []
+    fields = _fields(document, {"serial": _serial, "until": _until}, problems)
+    if problems:
+        raise PolicyError(problems, source=source)
+    return BreakGlass(serial=fields["serial"], until=fields["until"])
+
+
+def break_glass_to_bytes(break_glass: BreakGlass) -> bytes:
+    """Write which sets are report-only for a while.
+
+    Raises:
+        PolicyError: It would be beyond a limit.
+    """
+    until = {name: time_text(time) for name, time in break_glass.until.items()}
+    return _encode({"serial": break_glass.serial, "until": until}, MAX_LIST_BYTES, "break-glass")
+
+
+def _decode(data: bytes, limit: int, source: str) -> dict[str, object]:
+    """Decode the JSON of a document whose size is harmless and whose format is known."""
+    problems = size_problems(data, limit)
+    if problems:
+        raise PolicyError(problems, source=source)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        problem = Problem("", f"it is not UTF-8 (at byte {error.start})", "publish it again")
+        raise PolicyError([problem], source=source) from None
+    document = decode_document(text, "json", source=source)
+    _refuse_newer(document, FORMAT, "format", source)
+    return document
+
+
+def _encode(document: Mapping[str, object], limit: int, source: str) -> bytes:
+    text = json.dumps({"format": FORMAT, **document}, sort_keys=True, separators=(",", ":"))
+    data = text.encode("ascii")
+    problems = size_problems(data, limit)
+    if problems:
+        raise PolicyError(problems, source=source)
+    return data
+
+
+def _refuse_newer(table: object, known: int, place: str, source: str) -> None:
+    number = table.get("format") if isinstance(table, Mapping) else None
+    if type(number) is int and number > known:
+        problem = Problem(
+            place, f"format {number} is of a newer Holdfast", f"upgrade; this one knows {known}"
+        )
+        raise UnknownFormatError([problem], source=source)
+
+
+def _fields(
+    document: Mapping[str, object], readers: Mapping[str, Reader[Any]], problems: list[Problem]
+) -> dict[str, Any]:
+    """Read the keys of a document, each of which is required."""
+    readers = {"format": _format, **readers}
+    meant = unknown_keys(document, readers, "", problems)
+    fields: dict[str, Any] = {}
+    for key, read in readers.items():
+        if key in document:
+            fields[key] = read(document[key], key, problems)
+        elif key not in meant:
+            problems.append(Problem(key, "the key is missing", "publish the document again"))
+    return fields
+
+
+def _format(value: object, place: str, problems: list[Problem]) -> int | None:
+    if type(value) is int and value == FORMAT:
+        return value
+    problems.append(Problem(place, "this is no format of an update", f"write {FORMAT}"))
+    return None
+
+
+def _denied(value: object, place: str, problems: list[Problem]) -> tuple[Pin, ...] | None:
+    found: list[Problem] = []
+    denied = denied_keys(value, place, found)
+    problems += found or denied_problems(denied or ())
+    return denied
+
+
+def _until(value: object, place: str, problems: list[Problem]) -> dict[str, datetime] | None:
+    table = table_at(value, place, problems)
+    if table is None:
+        return None
+    times = {name: moment(time, _until_place(name), problems) for name, time in table.items()}
+    return {name: time for name, time in times.items() if time is not None}
+
+
+def _until_place(name: str) -> str:
+    return f"until.{name if name.isidentifier() and name.isascii() else quoted(name)}"
+
+
+def _inline_anchor(entry: str) -> tuple[bytes, ...]:
+    if not is_inline_certificate(entry):
+        raise CertificateError(
+            "an update carries its anchors in it", hint="write the PEM text, not a path"
+        )
+    return pem_certificates(entry, "the PEM text")
