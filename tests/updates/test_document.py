@@ -19,7 +19,6 @@ from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.updates.document import (
     MAX_REFRESH,
-    MAX_SERIAL,
     BreakGlass,
     Bundle,
     DenyList,
@@ -30,7 +29,12 @@ from holdfast.updates.document import (
     deny_list_from_bytes,
     deny_list_to_bytes,
 )
-from holdfast.updates.document_limits import MAX_BUNDLE_BYTES, MAX_LIST_BYTES, MAX_PINS
+from holdfast.updates.document_text import (
+    MAX_BUNDLE_BYTES,
+    MAX_LIST_BYTES,
+    MAX_PINS,
+    MAX_SERIAL,
+)
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 KEY, SPARE, OTHER = (Pin.of_spki(name) for name in (b"key", b"spare", b"other"))

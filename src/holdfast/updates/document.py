@@ -19,7 +19,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,19 +27,22 @@ from typing import Any
 
 from holdfast.certificates.load_chain import pem_certificates
 from holdfast.certificates.pem import certificate_text, is_inline_certificate
-from holdfast.errors import CertificateError, PolicyError, Problem, UnknownFormatError
-from holdfast.pins.decode_document import decode_document
-from holdfast.pins.field_readers import Reader, moment, table_at, unknown_keys, wrong_type
+from holdfast.errors import CertificateError, PolicyError, Problem
+from holdfast.pins.field_readers import Reader, moment, table_at, wrong_type
 from holdfast.pins.pin import Pin, quoted
 from holdfast.pins.policy import FORMAT as POLICY_FORMAT
 from holdfast.pins.policy import Policy, denied_problems
 from holdfast.pins.policy_document import denied_keys, policy_from_document
 from holdfast.pins.policy_writer import policy_to_document, time_text
-from holdfast.updates.document_limits import (
+from holdfast.updates.document_text import (
     MAX_BUNDLE_BYTES,
     MAX_LIST_BYTES,
+    decoded,
+    encoded,
     pin_count_problems,
-    size_problems,
+    read_fields,
+    read_serial,
+    refuse_newer,
 )
 
 __all__ = [
@@ -59,29 +61,15 @@ __all__ = [
     "deny_list_to_bytes",
 ]
 
-FORMAT = 1
 PINS_TARGET = "pins/bundle.json"
 POLICY_TARGET = "policy/bundle.json"
 DENY_TARGET = "emergency/deny.json"
 BREAK_GLASS_TARGET = "breakglass/sets.json"
 
-MAX_SERIAL = 2**63 - 1  # what databases and other languages count to
 # Shorter, and all clients of a stolen key would storm their server; longer, and they would sleep.
 MIN_REFRESH = timedelta(minutes=1)
 MAX_REFRESH = timedelta(days=7)
 _SECOND = timedelta(seconds=1)
-
-
-def _serial(value: object, place: str, problems: list[Problem]) -> int | None:
-    """Read a serial."""
-    fix = "write a whole number from 1 to 2^63 - 1, higher with each document"
-    if type(value) is not int:
-        problems.append(wrong_type(value, place, "a whole number", fix))
-    elif not 1 <= value <= MAX_SERIAL:
-        problems.append(Problem(place, "the serial is out of range", fix))
-    else:
-        return value
-    return None
 
 
 def _refresh(value: object, place: str, problems: list[Problem]) -> timedelta | None:
@@ -119,7 +107,7 @@ class Bundle:
     def __post_init__(self) -> None:
         """Check the ranges and sort the sets."""
         problems: list[Problem] = []
-        _serial(self.serial, "serial", problems)
+        read_serial(self.serial, "serial", problems)
         moment(self.issued, "issued", problems)
         seconds, rest = divmod(self.refresh, _SECOND)
         _refresh(0 if rest else seconds, "refresh_seconds", problems)
@@ -144,7 +132,7 @@ class DenyList:
     def __post_init__(self) -> None:
         """Check each rule."""
         problems: list[Problem] = []
-        _serial(self.serial, "serial", problems)
+        read_serial(self.serial, "serial", problems)
         problems += denied_problems(tuple(sorted(self.denied, key=str)))
         if problems:
             raise PolicyError(problems, source="deny list")
@@ -166,7 +154,7 @@ class BreakGlass:
     def __post_init__(self) -> None:
         """Check each rule, and see to it that nobody changes the times."""
         problems: list[Problem] = []
-        _serial(self.serial, "serial", problems)
+        read_serial(self.serial, "serial", problems)
         until = _until(self.until, "until", problems)
         if problems:
             raise PolicyError(problems, source="break-glass")
@@ -185,19 +173,19 @@ def bundle_from_bytes(data: bytes, *, now: datetime, source: str = PINS_TARGET) 
         UnknownFormatError: It, or its policy, is in a format of a newer Holdfast.
         PolicyError: It is too large, or has a mistake; every mistake is in its problems.
     """
-    document = _decode(data, MAX_BUNDLE_BYTES, source)
+    document = decoded(data, MAX_BUNDLE_BYTES, source)
     problems: list[Problem] = []
     readers: dict[str, Reader[Any]] = {
-        "serial": _serial,
+        "serial": read_serial,
         "issued": moment,
         "refresh_seconds": _refresh,
         "policy": table_at,
     }
-    fields = _fields(document, readers, problems)
+    fields = read_fields(document, readers, problems)
     table = fields.get("policy")
     policy = None
     if table is not None:
-        _refuse_newer(table.get("holdfast"), POLICY_FORMAT, "policy.holdfast.format", source)
+        refuse_newer(table.get("holdfast"), POLICY_FORMAT, "policy.holdfast.format", source)
         if too_many := pin_count_problems(table):
             raise PolicyError(too_many, source=source)
         try:
@@ -229,7 +217,7 @@ def bundle_to_bytes(bundle: Bundle) -> bytes:
         "refresh_seconds": bundle.refresh // _SECOND,
         "policy": table,
     }
-    return _encode(document, MAX_BUNDLE_BYTES, "bundle")
+    return encoded(document, MAX_BUNDLE_BYTES, "bundle")
 
 
 def deny_list_from_bytes(data: bytes, *, source: str = DENY_TARGET) -> DenyList:
@@ -239,9 +227,9 @@ def deny_list_from_bytes(data: bytes, *, source: str = DENY_TARGET) -> DenyList:
         UnknownFormatError: It is in a format of a newer Holdfast.
         PolicyError: It is too large, or has a mistake; every mistake is in its problems.
     """
-    document = _decode(data, MAX_LIST_BYTES, source)
+    document = decoded(data, MAX_LIST_BYTES, source)
     problems: list[Problem] = []
-    fields = _fields(document, {"serial": _serial, "denied": _denied}, problems)
+    fields = read_fields(document, {"serial": read_serial, "denied": _denied}, problems)
     if problems:
         raise PolicyError(problems, source=source)
     return DenyList(serial=fields["serial"], denied=frozenset(fields["denied"]))
@@ -254,7 +242,7 @@ def deny_list_to_bytes(deny: DenyList) -> bytes:
         PolicyError: It would be beyond a limit.
     """
     document = {"serial": deny.serial, "denied": sorted(map(str, deny.denied))}
-    return _encode(document, MAX_LIST_BYTES, "deny list")
+    return encoded(document, MAX_LIST_BYTES, "deny list")
 
 
 def break_glass_from_bytes(data: bytes, *, source: str = BREAK_GLASS_TARGET) -> BreakGlass:
@@ -264,9 +252,9 @@ def break_glass_from_bytes(data: bytes, *, source: str = BREAK_GLASS_TARGET) -> 
         UnknownFormatError: It is in a format of a newer Holdfast.
         PolicyError: It is too large, or has a mistake; every mistake is in its problems.
     """
-    document = _decode(data, MAX_LIST_BYTES, source)
+    document = decoded(data, MAX_LIST_BYTES, source)
     problems: list[Problem] = []
-    fields = _fields(document, {"serial": _serial, "until": _until}, problems)
+    fields = read_fields(document, {"serial": read_serial, "until": _until}, problems)
     if problems:
         raise PolicyError(problems, source=source)
     return BreakGlass(serial=fields["serial"], until=fields["until"])
@@ -279,62 +267,7 @@ def break_glass_to_bytes(break_glass: BreakGlass) -> bytes:
         PolicyError: It would be beyond a limit.
     """
     until = {name: time_text(time) for name, time in break_glass.until.items()}
-    return _encode({"serial": break_glass.serial, "until": until}, MAX_LIST_BYTES, "break-glass")
-
-
-def _decode(data: bytes, limit: int, source: str) -> dict[str, object]:
-    """Decode the JSON of a document whose size is harmless and whose format is known."""
-    problems = size_problems(data, limit)
-    if problems:
-        raise PolicyError(problems, source=source)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        problem = Problem("", f"it is not UTF-8 (at byte {error.start})", "publish it again")
-        raise PolicyError([problem], source=source) from None
-    document = decode_document(text, "json", source=source)
-    _refuse_newer(document, FORMAT, "format", source)
-    return document
-
-
-def _encode(document: Mapping[str, object], limit: int, source: str) -> bytes:
-    text = json.dumps({"format": FORMAT, **document}, sort_keys=True, separators=(",", ":"))
-    data = text.encode("ascii")
-    problems = size_problems(data, limit)
-    if problems:
-        raise PolicyError(problems, source=source)
-    return data
-
-
-def _refuse_newer(table: object, known: int, place: str, source: str) -> None:
-    number = table.get("format") if isinstance(table, Mapping) else None
-    if type(number) is int and number > known:
-        problem = Problem(
-            place, f"format {number} is of a newer Holdfast", f"upgrade; this one knows {known}"
-        )
-        raise UnknownFormatError([problem], source=source)
-
-
-def _fields(
-    document: Mapping[str, object], readers: Mapping[str, Reader[Any]], problems: list[Problem]
-) -> dict[str, Any]:
-    """Read the keys of a document, each of which is required."""
-    readers = {"format": _format, **readers}
-    meant = unknown_keys(document, readers, "", problems)
-    fields: dict[str, Any] = {}
-    for key, read in readers.items():
-        if key in document:
-            fields[key] = read(document[key], key, problems)
-        elif key not in meant:
-            problems.append(Problem(key, "the key is missing", "publish the document again"))
-    return fields
-
-
-def _format(value: object, place: str, problems: list[Problem]) -> int | None:
-    if type(value) is int and value == FORMAT:
-        return value
-    problems.append(Problem(place, "this is no format of an update", f"write {FORMAT}"))
-    return None
+    return encoded({"serial": break_glass.serial, "until": until}, MAX_LIST_BYTES, "break-glass")
 
 
 def _denied(value: object, place: str, problems: list[Problem]) -> tuple[Pin, ...] | None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.updates import document_limits
-from holdfast.updates.document_limits import (
+from holdfast.updates import document_text
+from holdfast.updates.document_text import (
     MAX_DEPTH,
     MAX_PINS,
     MAX_TOKENS,
@@ -96,4 +96,4 @@ def test_pins_of_all_sets_are_counted(key: str) -> None:
 @pytest.mark.parametrize("policy", [{}, {"pin_set": 1, "holdfast": None}, {"pin_set": {"a": []}}])
 def test_a_malformed_policy_has_no_pins(policy: dict[str, object]) -> None:
     """What is no policy is left to its reader to refuse."""
-    assert [] == document_limits.pin_count_problems(policy)
+    assert [] == document_text.pin_count_problems(policy)
