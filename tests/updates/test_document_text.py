@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.updates import document_text
+from holdfast.errors import PolicyError, Problem
 from holdfast.updates.document_text import (
     MAX_DEPTH,
+    MAX_KEYS,
+    MAX_NAMES,
     MAX_PINS,
+    MAX_PROBLEMS,
     MAX_TOKENS,
-    pin_count_problems,
+    decoded,
+    policy_size_problems,
+    refusal,
     size_problems,
 )
 
@@ -84,16 +89,63 @@ def test_pins_of_all_sets_are_counted(key: str) -> None:
     }
     policy: dict[str, object] = {"pin_set": sets, "holdfast": {"denied": ["sha256/..."]}}
 
-    assert [] == pin_count_problems(policy)
+    assert [] == policy_size_problems(policy)
 
     policy["holdfast"] = {"denied": ["sha256/...", "sha256/..."]}
 
     assert [f"it has {MAX_PINS + 1} pins, more than {MAX_PINS}"] == [
-        problem.message for problem in pin_count_problems(policy)
+        problem.message for problem in policy_size_problems(policy)
+    ]
+
+
+@pytest.mark.parametrize("key", ["hosts", "endpoints", "clients", "anchors"])
+def test_names_of_all_sets_are_counted(key: str) -> None:
+    """Millions of hosts without pins would take as long as millions of pins."""
+    sets = {"a": {key: ["x"] * (MAX_NAMES - 1)}, "b": {"hosts": ["x", "y"]}}
+
+    assert [f"it has {MAX_NAMES + 1} names and anchors, more than {MAX_NAMES}"] == [
+        problem.message for problem in policy_size_problems({"pin_set": sets})
     ]
 
 
 @pytest.mark.parametrize("policy", [{}, {"pin_set": 1, "holdfast": None}, {"pin_set": {"a": []}}])
 def test_a_malformed_policy_has_no_pins(policy: dict[str, object]) -> None:
     """What is no policy is left to its reader to refuse."""
-    assert [] == document_text.pin_count_problems(policy)
+    assert [] == policy_size_problems(policy)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        dict.fromkeys(map(str, range(MAX_KEYS + 1))),
+        {"holdfast": dict.fromkeys(map(str, range(MAX_KEYS + 1)))},
+        {"pin_set": {"a": dict.fromkeys(map(str, range(MAX_KEYS + 1)))}},
+    ],
+)
+def test_a_table_of_countless_keys_is_refused(policy: dict[str, object]) -> None:
+    """No reader goes over a million unknown keys and guesses what each was meant to be."""
+    assert [f"a table in it has more than {MAX_KEYS} keys"] == [
+        problem.message for problem in policy_size_problems(policy)
+    ]
+
+
+def test_there_may_be_many_sets() -> None:
+    """The limit is not for the table of all sets."""
+    assert [] == policy_size_problems({"pin_set": {str(number): {} for number in range(1000)}})
+
+
+def test_a_bounded_number_of_problems_is_told() -> None:
+    """An error fits into a log, however many mistakes there are."""
+    problems = [Problem(str(number), "it is wrong", "mend it") for number in range(MAX_PROBLEMS)]
+
+    assert tuple(problems) == refusal(problems, "x").problems
+    assert MAX_PROBLEMS + 1 == len(refusal(problems * 3, "x").problems)
+    assert "there are 200 more problems" in str(refusal(problems * 3, "x"))
+
+
+def test_a_document_of_countless_keys_is_refused() -> None:
+    """The keys of the document itself are bounded too."""
+    data = json.dumps({"format": 1} | dict.fromkeys(map(str, range(MAX_KEYS)))).encode()
+
+    with pytest.raises(PolicyError, match=f"more than {MAX_KEYS} keys"):
+        decoded(data, len(data), "x")

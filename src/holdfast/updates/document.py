@@ -39,9 +39,10 @@ from holdfast.updates.document_text import (
     MAX_LIST_BYTES,
     decoded,
     encoded,
-    pin_count_problems,
+    policy_size_problems,
     read_fields,
     read_serial,
+    refusal,
     refuse_newer,
 )
 
@@ -186,14 +187,14 @@ def bundle_from_bytes(data: bytes, *, now: datetime, source: str = PINS_TARGET) 
     policy = None
     if table is not None:
         refuse_newer(table.get("holdfast"), POLICY_FORMAT, "policy.holdfast.format", source)
-        if too_many := pin_count_problems(table):
+        if too_many := policy_size_problems(table):
             raise PolicyError(too_many, source=source)
         try:
             policy = policy_from_document(table, now=now, read_anchors=_inline_anchor)
         except PolicyError as error:
             problems += [problem.under("policy") for problem in error.problems]
     if problems or policy is None:
-        raise PolicyError(problems, source=source)
+        raise refusal(problems, source)
     return Bundle(
         serial=fields["serial"],
         issued=fields["issued"],
@@ -209,7 +210,7 @@ def bundle_to_bytes(bundle: Bundle) -> bytes:
         PolicyError: It would be beyond a limit, so that no client could read it.
     """
     table = policy_to_document(bundle.policy, write_anchor=certificate_text)
-    if too_many := pin_count_problems(table):
+    if too_many := policy_size_problems(table):
         raise PolicyError(too_many, source="bundle")
     document = {
         "serial": bundle.serial,
@@ -231,7 +232,7 @@ def deny_list_from_bytes(data: bytes, *, source: str = DENY_TARGET) -> DenyList:
     problems: list[Problem] = []
     fields = read_fields(document, {"serial": read_serial, "denied": _denied}, problems)
     if problems:
-        raise PolicyError(problems, source=source)
+        raise refusal(problems, source)
     return DenyList(serial=fields["serial"], denied=frozenset(fields["denied"]))
 
 
@@ -256,7 +257,7 @@ def break_glass_from_bytes(data: bytes, *, source: str = BREAK_GLASS_TARGET) -> 
     problems: list[Problem] = []
     fields = read_fields(document, {"serial": read_serial, "until": _until}, problems)
     if problems:
-        raise PolicyError(problems, source=source)
+        raise refusal(problems, source)
     return BreakGlass(serial=fields["serial"], until=fields["until"])
 
 

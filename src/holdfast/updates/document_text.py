@@ -3,7 +3,8 @@
 1. The limits are looked at before anything is parsed: whoever has stolen one signing key cannot
    fill the memory of clients. A hundred thousand hosts with two pins each, an owner and times of
    their own, stay below all of them.
-2. The format is looked at before the rest, which means something else in another format.
+2. Of a million mistakes a hundred are told, and what would take minutes to go over is refused.
+3. The format is looked at before the rest, which means something else in another format.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from holdfast.pins.field_readers import Reader, unknown_keys, wrong_type
 __all__ = [
     "MAX_BUNDLE_BYTES",
     "MAX_DEPTH",
+    "MAX_KEYS",
     "MAX_LIST_BYTES",
+    "MAX_NAMES",
     "MAX_PINS",
+    "MAX_PROBLEMS",
     "MAX_SERIAL",
     "MAX_TOKENS",
     "decoded",
     "encoded",
-    "pin_count_problems",
+    "policy_size_problems",
     "read_fields",
     "read_serial",
+    "refusal",
     "refuse_newer",
     "size_problems",
 ]
@@ -37,6 +42,9 @@ MAX_BUNDLE_BYTES = 64 * 1024 * 1024  # as a policy in a file; 100,000 hosts take
 MAX_LIST_BYTES = 1024 * 1024  # 19,000 denied keys
 MAX_DEPTH = 8  # a bundle has five levels
 MAX_PINS = 500_000
+MAX_NAMES = 500_000  # hosts, endpoints, clients and anchors together
+MAX_KEYS = 64  # of one table, but for the table of all pin sets; a set has 21
+MAX_PROBLEMS = 100  # told at once
 # Quotes, commas and opening brackets. Each value takes two of them, and at most 80 bytes as a
 # Python object beside its text. 100,000 sets with seven keys each have four million.
 MAX_TOKENS = 10_000_000
@@ -69,6 +77,8 @@ def decoded(data: bytes, limit: int, source: str) -> dict[str, object]:
         raise PolicyError([problem], source=source) from None
     document = decode_document(text, "json", source=source)
     refuse_newer(document, FORMAT, "format", source)
+    if len(document) > MAX_KEYS:
+        raise PolicyError([_too_many_keys("")], source=source)
     return document
 
 
@@ -145,20 +155,35 @@ def size_problems(data: bytes, limit: int) -> list[Problem]:
     return []
 
 
-def pin_count_problems(policy: Mapping[str, object]) -> list[Problem]:
-    """Find more pins than a policy document may have, before one of them is read."""
+def policy_size_problems(policy: Mapping[str, object]) -> list[Problem]:
+    """Find too many pins, names or keys in a policy document, before one of them is read."""
     pin_sets = policy.get("pin_set")
-    tables = list(pin_sets.values()) if isinstance(pin_sets, Mapping) else []
-    lists = [
-        table.get(key)
-        for table in (*tables, policy.get("holdfast"))
-        if isinstance(table, Mapping)
-        for key in ("leaf", "backup", "ca", "denied")
-    ]
-    count = sum(len(entries) for entries in lists if isinstance(entries, list))
-    if count <= MAX_PINS:
-        return []
-    return [Problem("policy", f"it has {count} pins, more than {MAX_PINS}", _FIX)]
+    sets = list(pin_sets.values()) if isinstance(pin_sets, Mapping) else []
+    tables = [one for one in (*sets, policy.get("holdfast")) if isinstance(one, Mapping)]
+    if max(map(len, (policy, *tables))) > MAX_KEYS:
+        return [_too_many_keys("policy")]
+    problems = []
+    for what, limit, keys in (
+        ("pins", MAX_PINS, ("leaf", "backup", "ca", "denied")),
+        ("names and anchors", MAX_NAMES, ("hosts", "endpoints", "clients", "anchors")),
+    ):
+        lists = [table.get(key) for table in tables for key in keys]
+        count = sum(len(entries) for entries in lists if isinstance(entries, list))
+        if count > limit:
+            problems.append(Problem("policy", f"it has {count} {what}, more than {limit}", _FIX))
+    return problems
+
+
+def refusal(problems: list[Problem], source: str) -> PolicyError:
+    """Return the error for problems, as many of them as can be read."""
+    told = problems[:MAX_PROBLEMS]
+    if more := len(problems) - len(told):
+        told.append(Problem("", f"there are {more} more problems", "mend these first"))
+    return PolicyError(told, source=source)
+
+
+def _too_many_keys(place: str) -> Problem:
+    return Problem(place, f"a table in it has more than {MAX_KEYS} keys", "publish it again")
 
 
 def _is_deeper_than(limit: int, data: bytes) -> bool:
