@@ -1,4 +1,4 @@
-"""A signed repository, the origin that serves it, and a client's working copy."""
+"""A signed repository, the origin that serves it, and a client's working copy and cache."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from tests.updates.client import Client
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW, SignedRepository
 
@@ -75,3 +76,9 @@ def reread(repository: SignedRepository, copy: Path) -> Refresh:
         )
 
     return run
+
+
+@pytest.fixture
+def client(tmp_path: Path, repository: SignedRepository, origin: Origin) -> Client:
+    """A client that has not started yet."""
+    return Client(tmp_path / "cache", origin.url, repository.root_bytes)

@@ -3,7 +3,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -74,6 +74,22 @@ def test_a_connection_that_the_server_has_closed_is_replaced(server: Origin) -> 
     fetcher = OriginFetcher(server.url, None, plain_http=True)
 
     assert [BODY, BODY] == [fetcher.download_bytes(NAME, LIMIT) for _ in range(2)]
+    fetcher.close()
+
+
+def test_a_connection_that_closes_as_it_is_used(server: Origin) -> None:
+    """A server that ends an idle connection at the moment of the next request is asked again."""
+    server.files["metadata/1.root.json"] = b"root"
+    fetcher = OriginFetcher(server.url, None, plain_http=True)
+    fetcher.download_bytes("metadata/1.root.json", LIMIT)
+
+    def hang_up_once(_request: BaseHTTPRequestHandler) -> None:
+        del server.answers[NAME]
+
+    server.answers[NAME] = hang_up_once
+
+    assert BODY == fetcher.download_bytes(NAME, LIMIT)
+    assert 2 == server.connections
     fetcher.close()
 
 
@@ -215,6 +231,24 @@ def test_a_handshake_that_never_ends(tmp_path: Path, piece: bytes) -> None:
         server.join()
 
 
+@pytest.mark.timeout(10)
+def test_many_addresses_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that leads to hundreds of silent addresses takes no longer than the deadline."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        for _ in range(4):  # fill its backlog, so that it answers nobody else
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        found = (socket.AF_INET, socket.SOCK_STREAM, 0, "", address)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found] * 500)
+        fetcher = OriginFetcher("http://localhost", None, plain_http=True, deadline=0.5, gap=0.1)
+
+        with pytest.raises(SlowRetrievalError):
+            fetcher.download_bytes(NAME, LIMIT)
+
+
 def test_no_thread_is_left(fetch: Fetch) -> None:
     """The watch over a transfer ends with it."""
     fetch(deadline=3600)
@@ -248,6 +282,7 @@ def test_broken_answers(server: Origin, fetch: Fetch, answer: Answer) -> None:
 
     with pytest.raises(DownloadError, match="localhost"):
         fetch()
+    assert [NAME] == server.requests
 
 
 def test_after_a_failure_the_next_file_comes_whole(server: Origin) -> None:

@@ -2,8 +2,8 @@
 
 1. A transfer is over by its deadline, however slowly a server sends headers or body. A read
    timeout alone does not see to that: 5 bytes a second would take 53 minutes.
-2. No redirect is followed, no content encoding accepted, nothing asked for twice, and no proxy of
-   the environment used.
+2. No redirect is followed, no content encoding accepted, no failure tried again (except for a
+   connection that the server has meanwhile closed), and no proxy of the environment used.
 3. Whatever goes wrong is one of python-tuf's download errors.
 
 What is fetched is trusted for its signature alone; that is checked elsewhere.
@@ -185,15 +185,14 @@ class OriginFetcher(_InMemory):
         """Return the answer, with its body still to come."""
         if not _NAME.fullmatch(name):
             raise DownloadError(f"{escaped(name, _TEXT_LIMIT)} is no name of a file")
-        connection = self._connected(watch)
-        connection.request(
-            "GET",
-            f"{self._path}{name}",
-            headers=_HEADERS,
-            preload_content=False,
-            decode_content=False,
-        )
-        response = connection.getresponse()
+        had_connection = self._connection is not None
+        try:
+            response = self._request(name, watch)
+        except ConnectionError:
+            if not had_connection:
+                raise
+            self.close()
+            response = self._request(name, watch)
         if response.status != HTTPStatus.OK:
             raise DownloadHTTPError(
                 f"{self.origin}: {name}: status {response.status}", response.status
@@ -203,6 +202,17 @@ class OriginFetcher(_InMemory):
             shown = escaped(encoding, _TEXT_LIMIT)
             raise DownloadError(f"{self.origin}: {name}: content encoding {shown}")
         return response
+
+    def _request(self, name: str, watch: _Watch) -> HTTPResponse:
+        connection = self._connected(watch)
+        connection.request(
+            "GET",
+            f"{self._path}{name}",
+            headers=_HEADERS,
+            preload_content=False,
+            decode_content=False,
+        )
+        return connection.getresponse()
 
     def _connected(self, watch: _Watch) -> _PlainConnection | _TLSConnection:
         """Return the connection, a new one where the server has closed it."""

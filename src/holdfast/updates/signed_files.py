@@ -136,7 +136,7 @@ def fetch(
     for fetcher in fetchers:
         try:
             files = _verified(
-                lambda fetcher=fetcher: Updater(  # type: ignore[misc]
+                lambda fetcher=fetcher: _WritingUpdater(  # type: ignore[misc]
                     str(metadata),
                     METADATA,
                     str(targets),
@@ -188,6 +188,15 @@ def verify_kept(*, root: bytes, now: datetime, metadata: Path, targets: Path) ->
         now,
         targets,
     )
+
+
+class _WritingUpdater(Updater):
+    """Leaves the shipped root alone where it is kept already: an idle refresh writes nothing."""
+
+    def _persist_root(self, version: int, data: bytes) -> None:
+        path = Path(self._dir, "root_history", f"{version}.root.json")
+        if not path.is_file() or path.read_bytes() != data:
+            super()._persist_root(version, data)
 
 
 class _ReadingUpdater(Updater):
