@@ -10,6 +10,8 @@
     ├── PinnedContextError      ValueError    a pinned context asked to let something pass unchecked
     ├── UncoveredStackError     ImportError   a TLS stack that cannot be pinned, where it must be
     ├── UnsupportedRuntimeError RuntimeError  no access to the path that OpenSSL verified
+    ├── UpdateError             ValueError    signed files that cannot be fetched or do not verify
+    ├── CacheError              OSError       a cache of updates that cannot be used or written
     └── PinViolationError       ssl.SSLCertVerificationError  (in `holdfast.enforcement.errors`)
 
 Each is also the standard kind that its caller would expect. A message says what is wrong and where;
@@ -61,6 +63,14 @@ class UncoveredStackError(HoldfastError, ImportError):
 
 class UnsupportedRuntimeError(HoldfastError, RuntimeError):
     """This interpreter gives no access to the path that OpenSSL verified."""
+
+
+class UpdateError(HoldfastError, ValueError):
+    """Signed files that cannot be fetched, or that do not verify."""
+
+
+class CacheError(HoldfastError, OSError):
+    """A cache of updates that others could have written, or that cannot be read or written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,344 @@
+"""The files that a repository signs for clients, verified by python-tuf.
+
+1. The root that ships with the application is where trust begins, each time: a cached one could
+   have been exchanged.
+2. The time as of which metadata is judged is an argument. python-tuf has no public way to give it,
+   so that a private name is set; a test holds that it is there, and without it nothing verifies.
+3. Each file counts only if the role that owns its folder has signed it, and that role is delegated
+   by the top-level targets role itself.
+4. What is missing of the emergency and break-glass files is said, and keeps nothing else back:
+   otherwise whoever withholds one file, or an offline role that has expired, would hold back all
+   pins.
+5. A file is put in its place after it was verified. python-tuf writes in place, and 15 of 150 kills
+   left a torn file.
+
+What is in the files is for others to read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.exceptions import LengthOrHashMismatchError
+from tuf.api.metadata import TargetFile, Targets
+from tuf.ngclient import Updater, UpdaterConfig
+
+from holdfast.errors import UpdateError
+from holdfast.findings.escape import escaped
+from holdfast.updates.fetcher import METADATA, TARGETS, KeptMetadata, OriginFetcher
+from holdfast.updates.own_files import create_file, read_file, sync_folder
+
+__all__ = ["EPOCH_FIELD", "SignedFile", "SignedFiles", "fetch", "verify_kept"]
+
+EPOCH_FIELD = "x-holdfast-epoch"  # of the top-level targets; 1 where it is missing
+
+_MIB = 1024 * 1024
+_TEXT_LIMIT = 300  # characters of an error
+_STRONG_HASHES = {"sha256", "sha384", "sha512"}
+_CONFIG = UpdaterConfig(
+    # python-tuf's 256 lock a client out for good that is further behind.
+    max_root_rotations=1024,
+    # The targets role and the first one that it delegates a path to: nobody delegates further.
+    max_delegations=1,
+    root_max_length=128 * 1024,
+    timestamp_max_length=16 * 1024,
+    snapshot_max_length=2 * _MIB,
+    targets_max_length=5 * _MIB,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a file is in the repository, who may sign it, and how many bytes it may have."""
+
+    path: str
+    role: str
+    limit: int
+
+    @property
+    def local_name(self) -> str:
+        return self.path.replace("/", ".")
+
+
+_POLICY = _Place("policy/bundle.json", "targets", 16 * _MIB)
+_PINS = _Place("pins/bundle.json", "pins", 16 * _MIB)
+_EMERGENCY = _Place("emergency/deny.json", "emergency", _MIB)
+_BREAK_GLASS = _Place("breakglass/sets.json", "breakglass", _MIB)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFile:
+    """A verified file and the role that has signed it."""
+
+    path: str
+    role: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedFiles:
+    """All of one state of a repository.
+
+    Attributes:
+        pins: The bundle of the `pins` role.
+        policy: The bundle of the offline `targets` role, where there is one.
+        emergency: The deny list; None with an `emergency_problem`.
+        breakglass: The break-glass list, where there is one.
+        emergency_problem: Why the deny list cannot be had: then the client is stale.
+        breakglass_problem: Why the break-glass list cannot be had, where there should be one.
+        epoch: Of the top-level targets, at least 1.
+        timestamp_version: Of the timestamp.
+        timestamp_expires: When the state is no longer fresh.
+    """
+
+    pins: SignedFile
+    policy: SignedFile | None
+    emergency: SignedFile | None
+    breakglass: SignedFile | None
+    emergency_problem: str | None
+    breakglass_problem: str | None
+    epoch: int
+    timestamp_version: int
+    timestamp_expires: datetime
+
+
+def fetch(
+    fetchers: Sequence[OriginFetcher],
+    *,
+    root: bytes,
+    now: datetime,
+    metadata: Path,
+    targets: Path,
+) -> SignedFiles:
+    """Bring a working copy up to date, and return what it holds.
+
+    The copy may get ahead although this fails; that is how python-tuf remembers what not to fall
+    back to. No other thread or process may use it meanwhile.
+
+    Args:
+        fetchers: The origin and its mirrors, tried in this order. One from which the emergency file
+            cannot be had counts only if it is no better at the others.
+        root: The root metadata that ships with the application.
+        now: The time as of which to verify.
+        metadata: The folder for metadata.
+        targets: The folder for targets.
+
+    Raises:
+        UpdateError: No origin has a state that verifies.
+        OSError: The copy cannot be written.
+    """
+    problems: list[str] = []
+    is_partial = False
+    for fetcher in fetchers:
+        try:
+            files = _verified(
+                lambda fetcher=fetcher: _WritingUpdater(  # type: ignore[misc]
+                    str(metadata),
+                    METADATA,
+                    str(targets),
+                    TARGETS,
+                    fetcher,
+                    _CONFIG,
+                    bootstrap=root,
+                ),
+                now,
+                targets,
+            )
+        except UpdateError as error:
+            problems.append(f"{fetcher.origin}: {error}")
+        else:
+            if files.emergency_problem is None:
+                return files
+            is_partial = True
+        finally:
+            fetcher.close()
+    if is_partial:
+        # A later origin may have moved the copy on: what counts is what it holds now.
+        return verify_kept(root=root, now=now, metadata=metadata, targets=targets)
+    raise UpdateError("; ".join(problems) or "there is no origin to fetch from")
+
+
+def verify_kept(*, root: bytes, now: datetime, metadata: Path, targets: Path) -> SignedFiles:
+    """Verify what is kept and return it; ask no network, and write nothing.
+
+    Args:
+        root: The root metadata that ships with the application.
+        now: The time as of which to verify.
+        metadata: The folder of the metadata.
+        targets: The folder of the targets.
+
+    Raises:
+        UpdateError: It does not verify.
+        OSError: It cannot be read.
+    """
+    return _verified(
+        lambda: _ReadingUpdater(
+            str(metadata),
+            METADATA,
+            str(targets),
+            TARGETS,
+            KeptMetadata(metadata),
+            _CONFIG,
+            bootstrap=root,
+        ),
+        now,
+        targets,
+    )
+
+
+class _WritingUpdater(Updater):
+    """Leaves the shipped root alone where it is kept already: an idle refresh writes nothing."""
+
+    def _persist_root(self, version: int, data: bytes) -> None:
+        path = Path(self._dir, "root_history", f"{version}.root.json")
+        if not path.is_file() or path.read_bytes() != data:
+            super()._persist_root(version, data)
+
+
+class _ReadingUpdater(Updater):
+    """Verifies a folder without writing into it: others read it too, and the disk may be full."""
+
+    def _persist_metadata(self, rolename: str, data: bytes) -> None:
+        pass
+
+    def _persist_root(self, version: int, data: bytes) -> None:
+        pass
+
+    def _update_root_symlink(self) -> None:
+        pass
+
+
+def _verified(start: Callable[[], Updater], now: datetime, targets: Path) -> SignedFiles:
+    """Run python-tuf; of what it raises, only what the disk says passes as it is."""
+    try:
+        return _Verification(start(), now, targets).files()
+    except (UpdateError, OSError):
+        raise
+    except Exception as error:  # metadata is outside input to a library with many errors
+        raise UpdateError(_text(error)) from error
+
+
+def _text(error: Exception) -> str:
+    return escaped(str(error) or type(error).__name__, _TEXT_LIMIT)
+
+
+class _Verification:
+    """One run over a repository, or over what is kept of one."""
+
+    def __init__(self, updater: Updater, now: datetime, targets: Path) -> None:
+        self._updater = updater
+        self._trusted = updater._trusted_set  # noqa: SLF001  rule 2
+        self._folder = targets
+        if not isinstance(getattr(self._trusted, "reference_time", None), datetime):
+            raise UpdateError(
+                "this release of python-tuf cannot be told the time", hint="install tuf 7"
+            )
+        self._trusted.reference_time = now
+
+    def files(self) -> SignedFiles:
+        """Verify everything."""
+        self._updater.refresh()
+        pins = self._file(_PINS)
+        if pins is None:
+            raise UpdateError(f"the repository has no {_PINS.path}")
+        policy = self._file(_POLICY)
+        emergency, emergency_problem = self._spared(_EMERGENCY)
+        if emergency is None and emergency_problem is None:
+            emergency_problem = f"the repository has no {_EMERGENCY.path}"
+        breakglass, breakglass_problem = self._spared(_BREAK_GLASS)
+        timestamp = self._trusted.timestamp
+        return SignedFiles(
+            pins=pins,
+            policy=policy,
+            emergency=emergency,
+            breakglass=breakglass,
+            emergency_problem=emergency_problem,
+            breakglass_problem=breakglass_problem,
+            epoch=_epoch_of(self._trusted.targets),
+            timestamp_version=timestamp.version,
+            timestamp_expires=timestamp.expires,
+        )
+
+    def _spared(self, place: _Place) -> tuple[SignedFile | None, str | None]:
+        """Return a file, or why it cannot be had."""
+        try:
+            return self._file(place), None
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001  rule 4, whatever its signer has put there
+            return None, f"{place.path}: {_text(error)}"
+
+    def _file(self, place: _Place) -> SignedFile | None:
+        """Return a file as its owner has signed it, or None where the repository has none."""
+        info = self._info(place)
+        path = self._folder / place.local_name
+        if info is None:
+            if not isinstance(self._updater, _ReadingUpdater):
+                path.unlink(missing_ok=True)
+            return None
+        if info.length > place.limit:
+            raise UpdateError(f"{place.path} has {info.length} bytes, of {place.limit} at most")
+        if not _STRONG_HASHES & info.hashes.keys():
+            raise UpdateError(f"{place.path} is signed by a weak hash")
+        content = _verified_content(path, info)
+        if content is None:
+            if isinstance(self._updater, _ReadingUpdater):
+                raise UpdateError(f"{path} is missing or damaged")
+            content = self._download(path, info)
+        return SignedFile(place.path, place.role, content)
+
+    def _info(self, place: _Place) -> TargetFile | None:
+        """Return what the owner says of a file."""
+        top = self._trusted.targets
+        if place.path in top.targets:
+            if place.role != Targets.type:
+                raise UpdateError(
+                    f"{place.path} is signed by {Targets.type}; only {place.role} may sign it"
+                )
+            return top.targets[place.path]
+        delegations = top.delegations
+        if place.role == Targets.type or delegations is None:
+            return None
+        for role, _ in delegations.get_roles_for_target(place.path):
+            if role != place.role:
+                shown = escaped(role, _TEXT_LIMIT)
+                raise UpdateError(f"{place.path} is delegated to {shown}, not to {place.role}")
+            return self._updater.get_targetinfo(place.path)
+        return None
+
+    def _download(self, path: Path, info: TargetFile) -> bytes:
+        draft = path.with_suffix(".part")
+        descriptor = create_file(draft)
+        try:
+            self._updater.download_target(info, str(draft))
+            content = _verified_content(draft, info)
+            if content is None:
+                raise UpdateError(f"{info.path} was not written as it was verified")
+            os.fsync(descriptor)
+            draft.replace(path)
+        finally:
+            os.close(descriptor)
+            draft.unlink(missing_ok=True)
+        sync_folder(path.parent)
+        return content
+
+
+def _verified_content(path: Path, info: TargetFile) -> bytes | None:
+    """Return what a file holds if that is what was signed."""
+    try:
+        content = read_file(path, info.length)
+        info.verify_length_and_hashes(content)
+    except (OSError, LengthOrHashMismatchError):
+        return None
+    return content
+
+
+def _epoch_of(targets: Targets) -> int:
+    epoch = targets.unrecognized_fields.get(EPOCH_FIELD, 1)
+    if type(epoch) is not int or epoch < 1:
+        raise UpdateError(f"the epoch is {escaped(str(epoch), _TEXT_LIMIT)}, not a number from 1")
+    return epoch

@@ -1,0 +1,84 @@
+"""A signed repository, the origin that serves it, and a client's working copy and cache."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from holdfast.updates.fetcher import OriginFetcher
+from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from tests.updates.client import Client
+from tests.updates.origin import Origin
+from tests.updates.signed_repository import NOW, SignedRepository
+
+Refresh = Callable[..., SignedFiles]
+
+
+@pytest.fixture
+def repository() -> SignedRepository:
+    """What a publisher holds."""
+    return SignedRepository()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Origin]]:
+    """Serve files until the test is over."""
+    with ExitStack() as running:
+        yield lambda *args: running.enter_context(Origin(*args))
+
+
+@pytest.fixture
+def origin(repository: SignedRepository, serve: Callable[..., Origin]) -> Origin:
+    """The server of the repository."""
+    return serve(repository.files)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A client's working copy, still empty."""
+    for name in ("metadata/root_history", "targets"):
+        (tmp_path / "copy" / name).mkdir(parents=True)
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def update(repository: SignedRepository, origin: Origin, copy: Path) -> Refresh:
+    """Bring the working copy up to date from the origin, or from some others."""
+
+    def run(*others: Origin, now: datetime = NOW, root: bytes | None = None) -> SignedFiles:
+        fetchers = [
+            OriginFetcher(one.url, None, plain_http=True, deadline=10, gap=5)
+            for one in (others or (origin,))
+        ]
+        return fetch(
+            fetchers,
+            root=root or repository.root_bytes,
+            now=now,
+            metadata=copy / "metadata",
+            targets=copy / "targets",
+        )
+
+    return run
+
+
+@pytest.fixture
+def reread(repository: SignedRepository, copy: Path) -> Refresh:
+    """Verify what the working copy holds, without the origin."""
+
+    def run(now: datetime = NOW, root: bytes | None = None) -> SignedFiles:
+        return verify_kept(
+            root=root or repository.root_bytes,
+            now=now,
+            metadata=copy / "metadata",
+            targets=copy / "targets",
+        )
+
+    return run
+
+
+@pytest.fixture
+def client(tmp_path: Path, repository: SignedRepository, origin: Origin) -> Client:
+    """A client that has not started yet."""
+    return Client(tmp_path / "cache", origin.url, repository.root_bytes)
