@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from holdfast.pins.pin import Pin
     from holdfast.pins.pin_set import Mode, PinSet, Trust
     from holdfast.pins.policy import Policy, Unlisted
-    from holdfast.pins.verdict import Outcome, Verdict, Violation
+    from holdfast.pins.verdict import Outcome, Violation
+    from holdfast.updated_policy import UpdatedPolicy
 
 # fmt: off
 __all__ = [
     "HoldfastError", "HostPattern", "Mode", "Outcome", "Pin", "PinSet", "PinViolationError",
-    "PinningContext", "Policy", "PolicyError", "PolicyFile", "Trust", "Unlisted", "Verdict",
+    "PinningContext", "Policy", "PolicyError", "PolicyFile", "Trust", "Unlisted", "UpdatedPolicy",
     "Violation", "evaluate", "install", "load_policy", "uninstall", "violation_from",
 ]
 # fmt: on
@@ -43,7 +44,8 @@ _HOMES = {
     "pins.pin": ("Pin",),
     "pins.pin_set": ("Mode", "PinSet", "Trust"),
     "pins.policy": ("Policy", "Unlisted"),
-    "pins.verdict": ("Outcome", "Verdict", "Violation"),
+    "pins.verdict": ("Outcome", "Violation"),
+    "updated_policy": ("UpdatedPolicy",),
 }
 
 

@@ -15,11 +15,11 @@ import urllib3
 
 import holdfast
 from holdfast.enforcement.clients.requests import PinningAdapter
-from holdfast.pins.verdict import Observed
+from holdfast.pins.verdict import Observed, Verdict
 from holdfast.testing import PinnedServer
 
 VIOLATION = holdfast.Violation(
-    verdict=holdfast.Verdict(
+    verdict=Verdict(
         outcome=holdfast.Outcome.UNDECIDABLE,
         allowed=False,
         violation=True,

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CacheError
-from holdfast.updates.memory import Floor, Memory, deny, raise_floor, read_memory
+from holdfast.updates.freshness import Floor
+from holdfast.updates.memory import NO_FLOOR, Memory, deny, raise_floor, read_memory
 from holdfast.updates.own_files import with_checksum
 
 TIME = datetime(2027, 3, 1, 12, 30, 15, 250, tzinfo=UTC)
@@ -53,7 +54,7 @@ def test_what_is_remembered(folder: Path) -> None:
         (Floor(2, 6, TIME + HOUR), Floor(2, 7, TIME + HOUR)),
         (Floor(3, 1, TIME - HOUR), Floor(3, 1, TIME)),
         (Floor(1, 2**63, TIME), FLOOR),
-        (Floor(), FLOOR),
+        (NO_FLOOR, FLOOR),
     ],
 )
 def test_a_floor_only_rises(folder: Path, other: Floor, expected: Floor) -> None:
@@ -79,7 +80,7 @@ def test_one_damaged_copy(folder: Path, name: str, damage: object) -> None:
     damage(folder / name)
 
     assert Memory(FLOOR, KEYS, (name,)) == read_memory(folder)
-    raise_floor(folder, Floor())
+    raise_floor(folder, NO_FLOOR)
     deny(folder, [])
     assert Memory(FLOOR, KEYS, ()) == read_memory(folder)
 

@@ -9,7 +9,11 @@ from holdfast.pins.verdict import Violation
 
 
 class PolicySource(Protocol):
-    """Says what the policy is now."""
+    """Says what the policy is now.
+
+    A source may also have `note_violation(violation)`, which returns at once: pins that do not
+    match may have been changed.
+    """
 
     def current(self) -> Policy:
         """Return the policy in force; never wait for a network, a disk or a lock, never raise."""

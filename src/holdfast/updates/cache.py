@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from holdfast.errors import CacheError, HoldfastError
-from holdfast.updates.memory import Floor, Memory, deny, raise_floor, read_memory
+from holdfast.updates.freshness import Floor
+from holdfast.updates.memory import Memory, deny, raise_floor, read_memory
 from holdfast.updates.own_files import (
     check,
     check_tree,

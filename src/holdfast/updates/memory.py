@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from holdfast.updates.freshness import Floor
 from holdfast.updates.own_files import (
     read_file,
     replace_file,
@@ -25,27 +26,7 @@ _LOG = logging.getLogger("holdfast.updates")
 _COPIES = ("a", "b")
 _LIMIT = 16 * 1024 * 1024  # bytes
 _Kept = TypeVar("_Kept")
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """The highest order of a policy, and the latest proven time, that this cache has seen.
-
-    Attributes:
-        epoch: Counts before the serial.
-        serial: Counts within an epoch.
-        time: When a timestamp was last accepted.
-    """
-
-    epoch: int = 0
-    serial: int = 0
-    time: datetime = _LONG_AGO
-
-    def with_at_least(self, other: Self) -> Self:
-        """Return the higher of two orders together with the later of two times."""
-        epoch, serial = max((self.epoch, self.serial), (other.epoch, other.serial))
-        return replace(self, epoch=epoch, serial=serial, time=max(self.time, other.time))
+NO_FLOOR = Floor(0, 0, datetime.min.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +39,7 @@ class Memory:
         damaged: The names of the copies that are damaged, or missing beside one that is there.
     """
 
-    floor: Floor = Floor()
+    floor: Floor = NO_FLOOR
     denied: frozenset[str] = frozenset()
     damaged: tuple[str, ...] = ()
 
@@ -72,9 +53,9 @@ def read_memory(folder: Path) -> Memory:
     """
     floors, damaged_floors = _read(folder, "floor", _floor_from)
     denied, damaged_denied = _read(folder, "denied", _denied_from)
-    floor = Floor()
+    floor = NO_FLOOR
     for one in floors:
-        floor = floor.with_at_least(one)
+        floor = floor.raised_by(one)
     return Memory(floor, frozenset().union(*denied), (*damaged_floors, *damaged_denied))
 
 
@@ -82,14 +63,11 @@ def raise_floor(folder: Path, floor: Floor) -> None:
     """Remember a floor, unless the one that is remembered is higher. Call it under the lock.
 
     Raises:
-        ValueError: Its time has no offset.
         CacheError: Others could have written a copy.
         OSError: It cannot be written.
     """
-    if floor.time.tzinfo is None:
-        raise ValueError(f"the time of a floor needs an offset: {floor.time}")
     memory = read_memory(folder)
-    higher = memory.floor.with_at_least(floor)
+    higher = memory.floor.raised_by(floor)
     if higher != memory.floor or _has_damage(memory, "floor"):
         _write(folder, "floor", [higher.epoch, higher.serial, higher.time.isoformat()])
 

@@ -1,0 +1,148 @@
+"""`UpdatedPolicy`: a policy that follows signed updates. Where the parts are put together.
+
+policy = holdfast.UpdatedPolicy(
+root="root.json", seed="seed.json", url="https://pins.example.com/"
+)
+client = httpx.Client(verify=holdfast.PinningContext(policy))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from holdfast.errors import HostNameError, UpdateError
+
+if TYPE_CHECKING:
+    from holdfast.pins.interfaces import OwnChannel
+    from holdfast.pins.policy import Policy
+    from holdfast.pins.verdict import Violation
+    from holdfast.updates.client import InForce, Refreshed
+    from holdfast.updates.freshness import State
+
+__all__ = ["UpdatedPolicy"]
+
+
+class UpdatedPolicy:
+    """A `PolicySource` that follows signed updates, from the shipped seed on.
+
+    A start needs no network: the cache is verified again, or the seed is in force. Updates come in
+    the background; one that does not verify, is older, or changes more than its signers may,
+    changes nothing, and is logged on `holdfast.updates`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | os.PathLike[str],
+        url: str,
+        seed: str | os.PathLike[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        mirrors: Sequence[str] = (),
+        channel: OwnChannel | None = None,
+        allow_weakening: bool = False,
+        background: bool = True,
+    ) -> None:
+        """Load what is kept, and begin to follow.
+
+        Args:
+            root: The file of the root metadata, shipped with the application.
+            url: The https address of the repository.
+            seed: The file of the policy that was shipped with it. Without one nothing can be
+                connected to before the first update.
+            cache: A folder of this user alone, kept between runs; by default one in the user's
+                state folder, for this root.
+            mirrors: Further addresses of the repository.
+            channel: The way there; by default one that is verified as usual, to these hosts only.
+            allow_weakening: Whether those who hold the offline keys may weaken the seed.
+            background: Whether to refresh without being told to.
+
+        Raises:
+            PolicyError: The seed has a mistake.
+            UpdateError: The root cannot be read, an address is none, or a package is missing.
+            CacheError: There is no place for a cache.
+            TrustStoreError: The platform has no trust anchors.
+        """
+        try:
+            from holdfast.updates.cache import Cache
+            from holdfast.updates.client import UpdateClient
+            from holdfast.updates.fetcher import OriginFetcher
+            from holdfast.updates.refresher import Refresher
+            from holdfast.updates.seed import load_seed
+        except ModuleNotFoundError as missing:
+            raise UpdateError(
+                f"signed updates need the package {missing.name}",
+                hint="pip install 'holdfast[updates]'",
+            ) from missing
+        urls = (url, *mirrors)
+        channel = channel or _channel_to(urls)
+        data = _root_bytes(root)
+        folder = Path(cache) if cache is not None else _folder_for(data)
+        self._client = UpdateClient(
+            [OriginFetcher(address, channel) for address in urls],
+            root=data,
+            cache=Cache(folder),
+            seed=None if seed is None else load_seed(seed, datetime.now(UTC)),
+            allow_weakening=allow_weakening,
+        )
+        self._refresher = Refresher(self._client)
+        self._is_followed = background
+        if background:
+            self._refresher.begin()
+
+    def current(self) -> Policy:
+        """Return the policy of the moment.
+
+        Raises:
+            UpdateError: There is none yet, or it has expired and refuses everything then.
+        """
+        return self._client.current()
+
+    def refresh(self) -> Refreshed:
+        """Ask for updates now, and wait for them. It raises nothing; the answer says what came."""
+        return self._client.refresh()
+
+    def note_violation(self, _: Violation) -> None:
+        """Bring the next update forward: the pins may have changed. Nothing waits for it."""
+        if self._is_followed:
+            self._refresher.hint()
+
+    @property
+    def state(self) -> State:
+        """How far the policy can be relied on to be the newest."""
+        return self._client.state
+
+    @property
+    def in_force(self) -> InForce:
+        """What is in force, with what is wrong about it."""
+        return self._client.in_force
+
+
+def _channel_to(urls: Sequence[str]) -> OwnChannel:
+    from holdfast.enforcement.own_channel import VerifiedChannel
+
+    try:
+        return VerifiedChannel(*(urlsplit(url).hostname or "" for url in urls))
+    except (HostNameError, ValueError) as error:
+        raise UpdateError(f"this is no address: {error}", hint="write https://HOST/PATH") from None
+
+
+def _root_bytes(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UpdateError(
+            f"{os.fspath(path)} cannot be read: {error.strerror}",
+            hint="ship the root metadata of the repository with the application",
+        ) from error
+
+
+def _folder_for(root: bytes) -> Path:
+    from holdfast.updates.cache import state_folder
+
+    return state_folder(os.environ) / "updates" / hashlib.sha256(root).hexdigest()[:16]

@@ -1,0 +1,148 @@
+"""A pinned client that follows signed updates, with real TLS to the origin and to the server."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+import holdfast
+from holdfast.enforcement.own_channel import VerifiedChannel
+from holdfast.errors import UpdateError
+from holdfast.lab.authorities import Authority
+from holdfast.testing import PinnedServer
+from holdfast.updates.document import Bundle, DenyList, bundle_to_bytes, deny_list_to_bytes
+from tests.updates.origin import Origin
+from tests.updates.signed_repository import SignedRepository
+
+
+def _bundle(serial: int, policy: holdfast.Policy) -> bytes:
+    return bundle_to_bytes(
+        Bundle(
+            serial=serial, issued=datetime.now(UTC), refresh=timedelta(minutes=15), policy=policy
+        )
+    )
+
+
+@pytest.fixture
+def repository(pinned_server: PinnedServer) -> SignedRepository:
+    """A repository that publishes the policy of the pinned server."""
+    made = SignedRepository(now=datetime.now(UTC))
+    made.put("emergency", deny_list_to_bytes(DenyList(serial=1)))
+    made.publish(_bundle(1, pinned_server.policy), roles=["emergency"])
+    return made
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> tuple[Authority, VerifiedChannel]:
+    """Return a CA for the origin, and the way there."""
+    authority = Authority.new("CA of the origin")
+    (tmp_path / "origin.pem").write_text(authority.pem)
+    return authority, VerifiedChannel("localhost", public_anchors=tmp_path / "origin.pem")
+
+
+Follow = Callable[..., holdfast.UpdatedPolicy]
+
+
+@pytest.fixture
+def follow(
+    repository: SignedRepository,
+    channel: tuple[Authority, VerifiedChannel],
+    pinned_server: PinnedServer,
+    tmp_path: Path,
+) -> Iterator[Follow]:
+    """Return a function that makes a policy which follows the repository."""
+    authority, way = channel
+    (tmp_path / "root.json").write_bytes(repository.root_bytes)
+    with Origin(repository.files, authority.issue("localhost")) as origin:
+        yield lambda **settings: holdfast.UpdatedPolicy(
+            root=tmp_path / "root.json",
+            seed=pinned_server.policy_path,
+            url=origin.url,
+            cache=tmp_path / "cache",
+            channel=way,
+            **settings,
+        )
+
+
+def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_denied_key_is_refused_once_the_update_has_come(
+    repository: SignedRepository, follow: Follow, pinned_server: PinnedServer
+) -> None:
+    """What is published takes effect in a running client, in the next connection."""
+    policy = follow(background=False)
+    context = holdfast.PinningContext(policy, public_anchors=pinned_server.anchors_path)
+    with urlopen(pinned_server.url, context=context) as response:
+        assert 200 == response.status
+    leaf = pinned_server.policy.pin_sets[0].leaf[0]
+    repository.put("emergency", deny_list_to_bytes(DenyList(serial=2, denied=frozenset({leaf}))))
+    repository.publish(_bundle(2, pinned_server.policy), roles=["emergency"])
+
+    assert policy.refresh().succeeded
+    with pytest.raises(OSError, match="denied") as failure:
+        urlopen(pinned_server.url, context=context)
+
+    violation = holdfast.violation_from(failure.value)
+    assert violation is not None
+    assert holdfast.Outcome.DENIED is violation.verdict.outcome
+
+
+def test_a_mismatch_brings_the_next_update_forward(
+    repository: SignedRepository, follow: Follow, pinned_server: PinnedServer
+) -> None:
+    """The connection fails at once; the update that makes the key right comes behind it."""
+    right = pinned_server.policy
+    wrong = replace(right.pin_sets[0], leaf=(holdfast.Pin.of_spki(b"retired"),))
+    repository.publish(_bundle(2, replace(right, pin_sets=(wrong,))))
+    policy = follow()
+    _until(lambda: 2 == policy.in_force.serial)
+    context = holdfast.PinningContext(policy, public_anchors=pinned_server.anchors_path)
+    repository.publish(_bundle(3, right))
+    with pytest.raises(OSError, match="mismatch") as failure:
+        urlopen(pinned_server.url, context=context)
+    assert holdfast.violation_from(failure.value) is not None
+
+    def accepted() -> bool:
+        with suppress(OSError), urlopen(pinned_server.url, context=context) as response:
+            return bool(200 == response.status)
+        return False
+
+    _until(accepted)
+
+
+def test_updates_come_through_while_everything_else_is_refused(
+    repository: SignedRepository, follow: Follow
+) -> None:
+    """Process-wide enforcement of the policy does not cut the policy off from its successor."""
+    policy = follow(background=False)
+    holdfast.install(holdfast.Policy(unlisted=holdfast.Unlisted.REFUSE))
+    try:
+        assert policy.refresh().succeeded
+    finally:
+        holdfast.uninstall()
+
+
+@pytest.mark.parametrize("url", ["http://localhost/", "localhost", "https://a b/", "https://"])
+def test_what_is_no_address_is_told(tmp_path: Path, pinned_server: PinnedServer, url: str) -> None:
+    """At once, and not at the first refresh."""
+    (tmp_path / "root.json").write_text("{}")
+    with pytest.raises(UpdateError):
+        holdfast.UpdatedPolicy(
+            root=tmp_path / "root.json", seed=pinned_server.policy_path, url=url, cache=tmp_path
+        )
+
+
+def test_a_missing_root_is_told(tmp_path: Path) -> None:
+    """With what to do about it."""
+    with pytest.raises(UpdateError, match="ship the root"):
+        holdfast.UpdatedPolicy(root=tmp_path / "root.json", url="https://localhost/")
