@@ -2,7 +2,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,13 @@ from tests.updates.signed_repository import NOW, SignedRepository
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts, and gives files away")
 
 
-def _tree(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return what a write would change, but for python-tuf's own copy."""
+def _tree(folder: Path, but: str = "root.json") -> dict[str, tuple[int, int]]:
+    """Return what a write to a file would change, but for a name; python-tuf remakes one link."""
     return {
         str(path.relative_to(folder)): (status.st_ino, status.st_mtime_ns)
         for path in folder.rglob("*")
         for status in [path.lstat()]
-        if "work" not in path.parts
+        if but not in path.parts and not stat.S_ISDIR(status.st_mode)
     }
 
 
@@ -97,23 +97,71 @@ def test_a_refresh_that_fails_changes_nothing_in_force(
     """What is in force stays, and python-tuf may remember more."""
     client.refresh()
     repository.publish()
-    before = _tree(client.folder)
+    before = _tree(client.folder, "work")
     origin.answers["metadata/2.pins.json"] = sending(b"{}")
 
     with pytest.raises(UpdateError):
         client.refresh()
 
-    assert before == _tree(client.folder)
+    assert before == _tree(client.folder, "work")
     assert 1 == client.serial()
     shown = (client.folder / "work" / "metadata" / "timestamp.json").read_bytes()
     assert repository.bytes_of("timestamp") == shown
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
+    """What has been written to the disk: files and folders as they were then."""
+    synced: set[tuple[int, int]] = set()
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced.add((status.st_ino, status.st_mtime_ns))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return synced
+
+
+def _not_synced(paths: Iterable[Path], synced: set[tuple[int, int]]) -> list[Path]:
+    states = {path: path.lstat() for path in paths}
+    return [
+        path
+        for path, status in states.items()
+        if not path.is_symlink() and (status.st_ino, status.st_mtime_ns) not in synced
+    ]
+
+
+def test_what_is_in_force_outlasts_a_crash(client: Client, synced: set[tuple[int, int]]) -> None:
+    """After a refresh each file and folder is on the disk as it is, python-tuf's own ones too."""
+    client.refresh()
+
+    everything = [client.folder, *client.folder.rglob("*")]
+    assert [client.folder / "lock"] == _not_synced(everything, synced)
+
+
+def test_what_was_learned_outlasts_a_crash(
+    repository: SignedRepository, client: Client, origin: Origin, synced: set[tuple[int, int]]
+) -> None:
+    """After a refresh that has failed, the newest timestamp is on the disk all the same."""
+    client.refresh()
+    origin.answers["metadata/2.pins.json"] = sending(b"{}")
+    repository.publish()
+    synced.clear()
+    with pytest.raises(UpdateError):
+        client.refresh()
+
+    folder = client.folder / "work" / "metadata"
+    changed = [folder, folder / "timestamp.json", folder / "snapshot.json"]
+    assert [] == _not_synced(changed, synced)
 
 
 def test_what_does_not_verify_is_not_sealed(repository: SignedRepository, client: Client) -> None:
     """A copy that its check refuses never comes into force."""
     client.refresh()
     repository.publish()
-    before = _tree(client.folder)
+    before = _tree(client.folder, "work")
 
     def refuse(_generation: Generation) -> None:
         raise UpdateError("not this one")
@@ -124,7 +172,7 @@ def test_what_does_not_verify_is_not_sealed(repository: SignedRepository, client
         with pytest.raises(UpdateError, match="not this one"):
             work.seal(NOW, refuse)
 
-    assert before.keys() == _tree(client.folder).keys()
+    assert before == _tree(client.folder, "work")
     assert 1 == client.serial()
 
 

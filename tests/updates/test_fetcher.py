@@ -77,6 +77,17 @@ def test_a_connection_that_the_server_has_closed_is_replaced(server: Origin) -> 
     fetcher.close()
 
 
+def test_the_connection_after_one_that_was_closed_has_a_deadline(server: Origin) -> None:
+    """A server that ends each connection, and drips on the next, is cut off as well."""
+    server.answers[NAME] = sending(BODY, connection="close")
+    server.answers["metadata/1.root.json"] = server.drip(b"x")
+    fetcher = OriginFetcher(server.url, None, plain_http=True, deadline=0.5)
+    fetcher.download_bytes(NAME, LIMIT)
+
+    with pytest.raises(SlowRetrievalError):
+        fetcher.download_bytes("metadata/1.root.json", LIMIT)
+
+
 def test_a_connection_that_closes_as_it_is_used(server: Origin) -> None:
     """A server that ends an idle connection at the moment of the next request is asked again."""
     server.files["metadata/1.root.json"] = b"root"
@@ -294,6 +305,16 @@ def test_after_a_failure_the_next_file_comes_whole(server: Origin) -> None:
     with pytest.raises(DownloadHTTPError):
         fetcher.download_bytes("metadata/none.json", LIMIT)
     del server.answers[NAME]
+
+    assert BODY == fetcher.download_bytes(NAME, LIMIT)
+    fetcher.close()
+
+
+def test_after_a_file_that_is_too_long_the_next_one_comes_whole(server: Origin) -> None:
+    """The rest of a body that was not read does not stand in the way."""
+    fetcher = OriginFetcher(server.url, None, plain_http=True)
+    with pytest.raises(DownloadLengthMismatchError):
+        fetcher.download_bytes(NAME, 10)
 
     assert BODY == fetcher.download_bytes(NAME, LIMIT)
     fetcher.close()

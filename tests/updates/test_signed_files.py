@@ -66,7 +66,7 @@ def test_an_idle_refresh_asks_for_two_files(
 
 
 def test_a_new_state_replaces_the_old_one(
-    repository: SignedRepository, update: Refresh, reread: Refresh
+    repository: SignedRepository, update: Refresh, reread: Refresh, copy: Path
 ) -> None:
     """The files of the newest state are returned, and what is gone from it is gone."""
     repository.put("targets", b"policy")
@@ -78,6 +78,7 @@ def test_a_new_state_replaces_the_old_one(
     files = update()
 
     assert (repository.bundle(3), None) == (files.pins.content, files.policy)
+    assert not (copy / "targets" / "policy.bundle.json").exists()
     assert reread() == files
 
 

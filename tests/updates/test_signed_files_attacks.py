@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import DelegatedRole, Delegations
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Targets
 
 from holdfast.errors import UpdateError
 from holdfast.updates.fetcher import OriginFetcher
@@ -339,14 +339,19 @@ def test_a_policy_by_the_pins_role(repository: SignedRepository, update: Refresh
 
 
 def test_a_role_that_delegates_further(repository: SignedRepository, update: Refresh) -> None:
-    """Whoever has the emergency key cannot pass its folder on to a role of another name."""
+    """Whoever has the emergency key and the online keys cannot pass the folder on."""
     key = CryptoSigner.generate_ed25519()
     emergency = repository.signed("emergency")
     emergency.delegations = Delegations(
         {key.public_key.keyid: key.public_key},
-        {"pins": DelegatedRole("pins", [key.public_key.keyid], 1, True, paths=["emergency/*"])},
+        {"second": DelegatedRole("second", [key.public_key.keyid], 1, True, paths=["*/*"])},
     )
     emergency.targets.clear()
+    repository.metadata["second"] = Metadata(Targets(expires=repository.timestamp.expires))
+    repository.put("second", b"passed on", FILES["emergency"])
+    repository.sign("second", [key])
+    repository.serve("second")
+    repository.snapshot.meta["second.json"] = meta_file(1, repository.bytes_of("second"))
     repository.publish(roles=["emergency"])
 
     files = update()
