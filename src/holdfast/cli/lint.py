@@ -50,13 +50,14 @@ def command(*, files: tuple[Path, ...], policy: Path, strict: bool, output_forma
 
 def _lint(file: Path) -> list[Finding]:
     try:
-        found = lint(load_policy(file), now=datetime.now(UTC), public_suffix=_is_public_suffix)
+        found = lint(load_policy(file), now=datetime.now(UTC), public_suffix=is_public_suffix)
     except PolicyError as error:
         found = problems_as_findings(error)
     return [replace(finding, file=str(file)) for finding in found]
 
 
-def _is_public_suffix(host: str) -> bool:
+def is_public_suffix(host: str) -> bool:
+    """Tell whether a canonical host is a public suffix, such as co.uk."""
     return not is_ip_literal(host) and bool(_public_suffixes().is_public(host))
 
 

@@ -100,14 +100,20 @@ def create_file(path: Path) -> int:
     return os.open(path, _CREATE, _FILE_MODE)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, mode: int = _FILE_MODE) -> None:
     """Put a file in place as a whole. One process at a time may do so in a folder.
+
+    Args:
+        path: The file.
+        content: What it is to hold.
+        mode: Who may do what with it.
 
     Raises:
         OSError: It cannot be written; what was there stays.
     """
     draft = path.with_name(f"{path.name}.new")
     with os.fdopen(create_file(draft), "wb") as file:
+        os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -1,0 +1,220 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from securesystemslib.signer import CryptoSigner, Signer
+from tuf.api.metadata import Metadata
+
+from holdfast.errors import UpdateError
+from holdfast.pins.pin import Pin
+from holdfast.pins.pin_set import Mode
+from holdfast.pins.policy import Unlisted
+from holdfast.updates.cache import Cache
+from holdfast.updates.client import UpdateClient
+from holdfast.updates.fetcher import OriginFetcher
+from holdfast.updates.publisher import Publisher
+from holdfast.updates.roles import PROFILES
+from holdfast.updates.weakening import Kind
+from tests.updates.origin import Origin
+from tests.updates.signed_repository import NOW
+from tests.updates.test_client import NEW, OLD, policy
+
+HOUR = timedelta(hours=1)
+Keys = dict[str, list[Signer]]
+
+
+@pytest.fixture
+def keys() -> Keys:
+    """All keys of the profile for two people."""
+    return {
+        role: [CryptoSigner.generate_ed25519() for _ in range(rule.keys)]
+        for role, rule in PROFILES["small"].items()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keys: Keys) -> Path:
+    """A repository without a policy."""
+    Publisher.created(tmp_path / "repository", keys, PROFILES["small"], NOW)
+    return tmp_path / "repository"
+
+
+Opened = Callable[..., Publisher]
+
+
+@pytest.fixture
+def opened(folder: Path, keys: Keys) -> Opened:
+    """Return a function that opens the repository with the keys of some roles, or with all."""
+
+    def make(*roles: str, later: timedelta = timedelta()) -> Publisher:
+        signers = [one for role in roles or keys for one in keys[role]]
+        return Publisher.opened(folder, {one.public_key.keyid: one for one in signers}, NOW + later)
+
+    return make
+
+
+@pytest.fixture
+def client(
+    folder: Path, opened: Opened, serve: Callable[..., Origin], tmp_path: Path
+) -> UpdateClient:
+    """A client without a seed that follows what is published, as a web server would serve it."""
+    origin = serve({})
+
+    def publish_to_origin() -> None:
+        origin.files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+
+    class Following(UpdateClient):
+        def _renew(self) -> None:
+            publish_to_origin()
+            super()._renew()
+
+    return Following(
+        [OriginFetcher(origin.url, None, plain_http=True, deadline=5, gap=2)],
+        root=opened().root,
+        cache=Cache(tmp_path / "cache"),
+        clock=lambda: NOW,
+    )
+
+
+def test_what_is_published_is_in_force(opened: Opened, client: UpdateClient) -> None:
+    """The first policy is signed by the offline keys too, later pins by the online ones alone."""
+    first = opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    assert client.refresh().succeeded
+    assert policy(OLD) == client.current()
+
+    online = opened("pins", "snapshot", "timestamp")
+    second = online.publish(policy(OLD, NEW), refresh=HOUR)
+
+    assert client.refresh().succeeded
+    assert policy(OLD, NEW) == client.current()
+    assert (1, 2) == (first.serial, second.serial)
+    assert [Kind.PINS] == [change.kind for change in second.changes]
+    assert ("pins", "snapshot", "timestamp") == second.signed
+    assert HOUR == client.in_force.refresh
+
+
+def test_a_denied_key_reaches_clients(opened: Opened, client: UpdateClient) -> None:
+    """Denials add up."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    emergency = ("emergency", "snapshot", "timestamp")
+    opened(*emergency).deny([OLD])
+    after = opened(*emergency).deny([Pin.of_spki(b"another")])
+
+    assert client.refresh().succeeded
+    assert OLD in client.current().denied
+    assert 2 == len(after.denied)
+
+
+def test_more_than_pins_takes_the_offline_keys(opened: Opened, client: UpdateClient) -> None:
+    """The online machine cannot publish what clients would refuse, by mistake or otherwise."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    looser = policy(OLD, mode=Mode.REPORT_ONLY)
+
+    with pytest.raises(UpdateError, match="mode"):
+        opened("pins", "snapshot", "timestamp").publish(looser, refresh=HOUR)
+    with pytest.raises(UpdateError, match="targets takes 1 of its 2 keys, and 0 are here"):
+        opened("pins", "snapshot", "timestamp").publish(looser, refresh=HOUR, rules=True)
+    assert client.refresh().succeeded
+    assert policy(OLD) == client.current()
+
+    stricter = replace(policy(OLD), unlisted=Unlisted.REFUSE)
+    done = opened().publish(stricter, refresh=HOUR, rules=True)
+    assert "targets" in done.signed
+    assert client.refresh().succeeded
+    assert stricter == client.current()
+
+
+def test_signing_again_keeps_a_repository_fresh(opened: Opened, client: UpdateClient) -> None:
+    """The timestamp each time, the rest in the last third of its time, if its keys are here."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    online = ("pins", "snapshot", "timestamp")
+
+    assert ("timestamp",) == opened(*online, later=HOUR).resign()
+    days = timedelta(days=10)
+    assert ("pins", "snapshot", "timestamp") == opened(*online, later=days).resign()
+    status = {one.role: one for one in opened(*online, later=days).status()}
+    assert NOW + days + timedelta(days=7) == status["timestamp"].expires
+    assert NOW + timedelta(days=180) == status["targets"].expires
+    assert (2, 0) == (status["targets"].keys, status["targets"].at_hand)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_role_is_signed_as_its_profile_says(tmp_path: Path, profile: str) -> None:
+    """The threshold of each, and no more signatures than that."""
+    rules = PROFILES[profile]
+    made = {
+        role: [CryptoSigner.generate_ed25519() for _ in range(rule.keys)]
+        for role, rule in rules.items()
+    }
+    Publisher.created(tmp_path / "made", made, rules, NOW)
+
+    for role, rule in rules.items():
+        version = "" if role == "timestamp" else "1."
+        file = tmp_path / "made" / "metadata" / f"{version}{role}.json"
+        assert rule.threshold == len(Metadata.from_file(str(file)).signatures)
+        assert 0o644 == file.stat().st_mode & 0o777
+
+
+def test_nothing_that_was_served_is_changed(folder: Path, opened: Opened) -> None:
+    """A client in the middle of a refresh finds what its snapshot speaks of."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    opened().publish(policy(OLD, NEW), refresh=HOUR)
+
+    changed = {path.name for path, content in before.items() if content != path.read_bytes()}
+    assert {"timestamp.json"} == changed
+
+
+def test_an_interrupted_publication_leaves_the_old_one(
+    opened: Opened, client: UpdateClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was served is whole, and publishing again mends it."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    replace_file, steps = Path.replace, iter(range(100))
+
+    def full(path: Path, target: Path) -> Path:
+        if next(steps) == 2:
+            raise OSError(28, "No space left on device")
+        return replace_file(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="space"):
+            opened().publish(policy(NEW), refresh=HOUR)
+    assert client.refresh().succeeded
+    assert policy(OLD) == client.current()
+
+    assert 2 == opened().publish(policy(NEW), refresh=HOUR).serial
+    assert client.refresh().succeeded
+    assert policy(NEW) == client.current()
+
+
+def test_a_folder_that_is_in_use_is_left_alone(folder: Path, keys: Keys) -> None:
+    """A repository is never made over another."""
+    with pytest.raises(UpdateError, match="not empty"):
+        Publisher.created(folder, keys, PROFILES["small"], NOW)
+
+
+def test_what_is_no_repository_is_told(tmp_path: Path, folder: Path) -> None:
+    """With how one is made; a damaged one too."""
+    (folder / "metadata" / "timestamp.json").write_text("{}")
+    for path in (tmp_path / "nothing", folder):
+        with pytest.raises(UpdateError, match="updates init"):
+            Publisher.opened(path, {}, NOW)
+
+
+def test_before_the_first_there_is_no_bundle(opened: Opened) -> None:
+    """And afterwards it is what was published."""
+    assert opened().bundle() is None
+    opened().publish(policy(NEW), refresh=HOUR, rules=True)
+    bundle = opened().bundle()
+
+    assert bundle is not None
+    assert policy(NEW) == bundle.policy
+    assert 1 == opened().epoch
