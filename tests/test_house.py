@@ -24,7 +24,7 @@ TESTED_ELSEWHERE: dict[str, str] = dict.fromkeys(
         "cli/coverage_report.py",
         "cli/draft_policy.py",
         "cli/program.py",
-        "enforcement/run_child.py",
+        "run_child.py",
         "enforcement/startup/sitecustomize.py",
     ],
     "cli/test_run.py",

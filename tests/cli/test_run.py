@@ -19,11 +19,15 @@ import bson
 import pytest
 
 from holdfast.certificates.load_policy import load_policy
-from holdfast.enforcement.run_child import STARTUP
+from holdfast.lab.authorities import Authority
 from holdfast.lab.server import LabServer
 from holdfast.lab.server_stream import ServerStream
 from holdfast.pins.pin_set import Mode
+from holdfast.run_child import STARTUP
 from holdfast.testing import PinnedServer
+from holdfast.updates.document import Bundle, DenyList, bundle_to_bytes, deny_list_to_bytes
+from tests.updates.origin import Origin
+from tests.updates.signed_repository import SignedRepository
 
 _OP_REPLY, _OP_QUERY = 1, 2004  # of MongoDB's wire protocol
 
@@ -188,6 +192,8 @@ def test_an_old_python_without_holdfast_does_not_go_on(tmp_path: Path) -> None:
         (("--policy", "nowhere.toml", "--", "python", "app.py"), "nowhere.toml"),
         (("--no-such-option",), "no such option"),
         (("--observe", ".", "--", sys.executable, "app.py"), "still to be made"),
+        (("--root", "root.json", "--", sys.executable, "app.py"), "belong to --updates"),
+        (("--updates", "https://localhost/", "--", sys.executable, "app.py"), "needs --root"),
     ],
 )
 def test_own_failures_have_their_own_code(
@@ -476,6 +482,54 @@ def test_a_local_exception_is_said_at_the_start(
     assert ["200", "200"] == done.stdout.split(), done.stderr
     assert "(the office proxy, NET-12) is in force" in done.stderr.splitlines()[1]
     assert "let pass: mismatch" in done.stderr
+
+
+_UNTIL_REFUSED = """\
+import ssl, sys, time
+from urllib.request import urlopen
+context = ssl.create_default_context(cafile=sys.argv[1])
+print(urlopen(sys.argv[2], context=context).status, flush=True)
+end = time.monotonic() + 10
+while time.monotonic() < end:
+    try:
+        urlopen(sys.argv[2], context=context)
+    except OSError as error:
+        print(error.reason.reason)
+        break
+    time.sleep(0.05)
+"""
+
+
+def test_a_program_follows_signed_updates(
+    enforced: Enforced, script: Callable[..., Path], pinned_server: PinnedServer, tmp_path: Path
+) -> None:
+    """It begins with the seed, and what is published takes effect while it runs."""
+    leaf = pinned_server.policy.pin_sets[0].leaf[0]
+    repository = SignedRepository(now=datetime.now(UTC))
+    denying = DenyList(serial=1, denied=frozenset({leaf}))
+    repository.put("emergency", deny_list_to_bytes(denying))
+    bundle = Bundle(
+        serial=1,
+        issued=datetime.now(UTC),
+        refresh=timedelta(minutes=1),
+        policy=pinned_server.policy,
+    )
+    repository.publish(bundle_to_bytes(bundle), roles=["emergency"])
+    (tmp_path / "root.json").write_bytes(repository.root_bytes)
+    authority = Authority.new("CA of the origin")
+    (tmp_path / "origin.pem").write_text(authority.pem)
+    app = script(_UNTIL_REFUSED)
+
+    with Origin(repository.files, authority.issue("localhost")) as origin:
+        done = enforced(
+            *("--updates", origin.url, "--root", "root.json", "--seed", pinned_server.policy_path),
+            *("--", sys.executable, app, pinned_server.anchors_path, pinned_server.url),
+            SSL_CERT_FILE=str(tmp_path / "origin.pem"),
+            XDG_STATE_HOME=str(tmp_path / "state"),
+        )
+
+    assert ["200", "PIN_VIOLATION"] == done.stdout.split(), done.stderr
+    assert done.stderr.startswith("holdfast: 1 host pattern is enforced")
 
 
 def test_another_sitecustomize_still_runs(

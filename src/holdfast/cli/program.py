@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from holdfast.enforcement.python_command import PythonCommand
-from holdfast.enforcement.run_child import CONFIRM
 from holdfast.errors import HoldfastError
+from holdfast.run_child import CONFIRM
 
 __all__ = ["NotEnforcedError", "run_confirmed"]
 

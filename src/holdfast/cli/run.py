@@ -22,9 +22,9 @@ from holdfast.cli.settings import settings_file
 from holdfast.enforcement.coverage_folder import CoverageFolder
 from holdfast.enforcement.local_exceptions import told_at_start
 from holdfast.enforcement.python_command import PythonCommand, python_command
-from holdfast.enforcement.run_child import Order
 from holdfast.errors import HoldfastError
 from holdfast.findings.policy_in_force import in_force
+from holdfast.run_child import Order, Updates
 
 OWN_FAILURE = 125
 
@@ -71,16 +71,22 @@ class _Failures:
 @click.argument("command", metavar="-- CMD [ARG]...", nargs=-1, type=click.UNPROCESSED)
 @policy_option
 @config_option
+@click.option("--updates", metavar="URL", help="Follow signed updates from here, not --policy.")
+@path_option("--root", help="With --updates: the root metadata of the repository.")
+@path_option("--seed", help="With --updates: the policy to begin with.")
 @path_option(
     "--observe", help="Enforce nothing; write the hosts seen to this new file, as a draft policy."
 )
 @click.option("--coverage", is_flag=True, help="Say at the end what was pinned and what was not.")
 @format_option()
-def command(
+def command(  # noqa: PLR0913 (one for each option)
     *,
     command: tuple[str, ...],
     policy: Path,
     config: Path | None,
+    updates: str | None,
+    root: Path | None,
+    seed: Path | None,
     observe: Path | None,
     coverage: bool,
     output_format: Format,
@@ -101,18 +107,21 @@ def command(
         raise click.UsageError("there is no command: holdfast run -- python app.py")
     python = _python_of(command)
     settings = None if observe else settings_file(config)
+    followed = _followed(updates, root, seed)
     lines = ["nothing is enforced: what is connected to is observed"]
     if observe is None:
-        now, in_file = datetime.now(UTC), load_policy(policy)
-        lines = [in_force(in_file, now)]
+        now = datetime.now(UTC)
+        source = followed.policy(background=False) if followed else load_policy(policy)
+        lines = [in_force(source.current(), now)]
         if settings is not None:
-            lines += told_at_start(load_settings(settings).exceptions, in_file, now)
+            lines += told_at_start(load_settings(settings).exceptions, source.current(), now)
     elif observe.exists():
         raise HoldfastError(f"{observe} exists", hint="name a file that is still to be made")
     is_watched = coverage or observe is not None
     with TemporaryDirectory(prefix="holdfast-run-") if is_watched else nullcontext() as folder:
         order = Order(
-            policy=None if observe else os.path.abspath(policy),  # noqa: PTH100  links stay
+            policy=None if observe or followed else os.path.abspath(policy),  # noqa: PTH100  links stay
+            updates=None if observe else followed,
             folder=folder,
             settings=None if settings is None else os.path.abspath(settings),  # noqa: PTH100
         )
@@ -128,6 +137,21 @@ def command(
     if seen is not None and observe is not None:
         write_draft(observe, seen)
     return code
+
+
+def _followed(url: str | None, root: Path | None, seed: Path | None) -> Updates | None:
+    """Return the updates to follow, if any."""
+    if url is None:
+        if root is not None or seed is not None:
+            raise click.UsageError("--root and --seed belong to --updates")
+        return None
+    if root is None:
+        raise click.UsageError("--updates needs --root: the root metadata of the repository")
+    return Updates(
+        url=url,
+        root=os.path.abspath(root),  # noqa: PTH100
+        seed=None if seed is None else os.path.abspath(seed),  # noqa: PTH100
+    )
 
 
 def _say_all(lines: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ _FAILED = 125
 
 def _begin() -> None:
     try:
-        from holdfast.enforcement.run_child import begin_from_environment
+        from holdfast.run_child import begin_from_environment
 
         begin_from_environment()
     except BaseException as error:  # noqa: BLE001  as said above

@@ -21,6 +21,7 @@ from holdfast.enforcement.started_programs import watch_started_programs
 from holdfast.errors import HoldfastError
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.settings_document import Settings
+from holdfast.updated_policy import UpdatedPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from holdfast.pins.interfaces import PolicySource, ViolationSink
     from holdfast.pins.verdict import Violation
 
-__all__ = ["CONFIRM", "STARTUP", "Order", "begin_from_environment"]
+__all__ = ["CONFIRM", "STARTUP", "Order", "Updates", "begin_from_environment"]
 
-STARTUP = str(Path(__file__).with_name("startup"))
+STARTUP = str(Path(__file__).with_name("enforcement") / "startup")
 CONFIRM = "HOLDFAST_RUN_CONFIRM"
 _ORDER = "HOLDFAST_RUN"
 _OBSERVES = "HOLDFAST_RUN_OBSERVES"  # read where Holdfast is not there
@@ -38,11 +39,35 @@ _CHECK_INTERVAL = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a process is to do.
+class Updates:
+    """Signed updates to follow.
 
     Attributes:
-        policy: The policy file to enforce; None to observe and refuse nothing.
+        url: The address of the repository.
+        root: The file of its root metadata.
+        seed: The file of the policy to begin with, if there is one.
+    """
+
+    url: str
+    root: str
+    seed: str | None
+
+    def policy(self, *, background: bool = True) -> UpdatedPolicy:
+        """Return the policy that follows them.
+
+        Raises:
+            HoldfastError: A file cannot be used, or there is no place for a cache.
+        """
+        return UpdatedPolicy(root=self.root, url=self.url, seed=self.seed, background=background)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a process is to do. With neither a policy nor updates it observes and refuses nothing.
+
+    Attributes:
+        policy: The policy file to enforce.
+        updates: The updates to follow instead.
         folder: Where to leave what was seen; None to leave nothing.
         settings: The file with local exceptions, if there is one.
     """
@@ -50,6 +75,12 @@ class Order:
     policy: str | None
     folder: str | None
     settings: str | None = None
+    updates: Updates | None = None
+
+    @property
+    def observes(self) -> bool:
+        """Whether nothing is to be refused."""
+        return self.policy is None and self.updates is None
 
     def put_into(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return an environment with which a Python enforces the policy from its start."""
@@ -61,7 +92,7 @@ class Order:
             **kept,
             "PYTHONPATH": os.pathsep.join([STARTUP, *others]),
             _ORDER: json.dumps(asdict(self)),
-            **({_OBSERVES: "1"} if self.policy is None else {}),
+            **({_OBSERVES: "1"} if self.observes else {}),
         }
 
     @classmethod
@@ -73,8 +104,12 @@ class Order:
         """
         try:
             fields = json.loads(environment[_ORDER])
+            updates = fields["updates"]
             return cls(
-                policy=fields["policy"], folder=fields["folder"], settings=fields["settings"]
+                policy=fields["policy"],
+                folder=fields["folder"],
+                settings=fields["settings"],
+                updates=None if updates is None else Updates(**updates),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise HoldfastError(
@@ -102,6 +137,8 @@ def begin_from_environment() -> None:
     sink: ViolationSink = _Silent()
     if order.policy is not None:
         source, sink = PolicyFile(order.policy, check_interval=_CHECK_INTERVAL), LogSink()
+    elif order.updates is not None:
+        source, sink = order.updates.policy(), LogSink()
     settings = Settings() if order.settings is None else load_settings(Path(order.settings))
     seen = CoverageFolder(Path(order.folder)) if order.folder is not None else None
     begin(
@@ -110,7 +147,7 @@ def begin_from_environment() -> None:
         exceptions=settings.exceptions,
         tally=seen.verdict if seen else None,
         on_stack=seen.stack if seen else None,
-        observes=order.policy is None,
+        observes=order.observes,
     )
     if seen is not None:
         watch_started_programs(STARTUP, seen.program)
