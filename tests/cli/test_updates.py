@@ -1,6 +1,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,42 @@ def test_a_key_is_denied(updates: Run) -> None:
     assert 2 == updates("deny", "repo", "nonsense", "--keys", "keys").returncode
 
 
+def test_break_glass_is_published_and_ended(updates: Run) -> None:
+    """With the sets and the end, or with neither."""
+    updates("publish", "repo", "--keys", "keys", "--rules")
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+
+    begun = updates("breakglass", "repo", "api", "--until", until, "--keys", "keys")
+    ended = updates("breakglass", "repo", "--keys", "keys", "--json")
+
+    assert f"api is report-only until {until}" in begun.stdout
+    assert {"serial": 2, "until": {}} == json.loads(ended.stdout)
+
+
+def test_a_role_gets_new_keys(updates: Run, folder: Path) -> None:
+    """They are made, and the old ones are of no use any more."""
+    updates("publish", "repo", "--keys", "keys", "--rules")
+
+    done = updates("rotate-key", "repo", "pins", "--new-keys", "fresh", "--keys", "keys")
+    _write(folder, OTHER)
+
+    assert 0 == done.returncode
+    assert ["pins-1.pem"] == [file.name for file in (folder / "fresh").iterdir()]
+    assert 2 == updates("publish", "repo", "--keys", "keys").returncode
+    assert 0 == updates("publish", "repo", "--keys", "keys", "--keys", "fresh").returncode
+
+
+def test_new_keys_that_nobody_signed_are_removed(updates: Run, folder: Path) -> None:
+    """They would look like keys that protect something."""
+    for file in (folder / "keys").glob("targets-*.pem"):
+        file.unlink()
+
+    done = updates("rotate-key", "repo", "pins", "--new-keys", "fresh", "--keys", "keys")
+
+    assert 2 == done.returncode
+    assert not (folder / "fresh").exists()
+
+
 def test_the_status_says_who_signs_by_when(updates: Run, folder: Path) -> None:
     """Nothing is due in a new repository; signing again takes the key of the timestamp."""
     done = updates("status", "repo", "--json")
@@ -123,6 +160,9 @@ def test_a_seed_is_written(updates: Run, folder: Path) -> None:
         (("publish", "nowhere", "--keys", "keys"), "updates init"),
         (("publish", "repo", "--keys", "keys", "--policy", "none.toml"), "none.toml"),
         (("publish", "repo"), "--keys"),
+        (("breakglass", "repo", "api", "--keys", "keys"), "--until"),
+        (("breakglass", "repo", "api", "--until", "soon", "--keys", "keys"), "not a time"),
+        (("rotate-key", "repo", "nobody", "--new-keys", "n", "--keys", "keys"), "nobody"),
         (("resign", "repo", "--keys", "keys", "--passphrase-file", "pins.toml"), "passphrase"),
     ],
 )

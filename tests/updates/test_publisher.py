@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from holdfast.updates.cache import Cache
 from holdfast.updates.client import UpdateClient
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.publisher import Publisher
-from holdfast.updates.roles import PROFILES
+from holdfast.updates.roles import PROFILES, ROLES
 from holdfast.updates.weakening import Kind
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW
@@ -128,6 +128,76 @@ def test_more_than_pins_takes_the_offline_keys(opened: Opened, client: UpdateCli
     assert "targets" in done.signed
     assert client.refresh().succeeded
     assert stricter == client.current()
+
+
+def test_break_glass_reaches_clients_and_is_taken_back(
+    opened: Opened, client: UpdateClient
+) -> None:
+    """A set is report-only until then, or until the next list."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    until = NOW + timedelta(days=2)
+    opened("breakglass", "snapshot", "timestamp").break_glass({"api": until})
+    assert client.refresh().succeeded
+    assert until == client.current().pin_sets[0].report_only_until
+
+    after = opened().break_glass({})
+    assert client.refresh().succeeded
+    assert client.current().pin_sets[0].report_only_until is None
+    assert 2 == after.serial
+
+
+@pytest.mark.parametrize(
+    ("until", "told"),
+    [
+        ({"api": NOW + timedelta(days=8)}, "7 days"),
+        ({"nothing": NOW + HOUR}, "no set of this name"),
+    ],
+)
+def test_break_glass_without_effect_is_not_published(
+    opened: Opened, until: dict[str, datetime], told: str
+) -> None:
+    """Whoever needs it learns at once that it would not help."""
+    with pytest.raises(UpdateError, match="no policy yet"):
+        opened().break_glass(until)
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+
+    with pytest.raises(UpdateError, match=told):
+        opened().break_glass(until)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_gets_new_keys(opened: Opened, client: UpdateClient, keys: Keys, role: str) -> None:
+    """A client that knows the first root follows, and the old keys sign nothing any more."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    assert client.refresh().succeeded
+    former = keys[role]
+    fresh: list[Signer] = [CryptoSigner.generate_ed25519() for _ in former]
+
+    signed = opened().rotate_keys(role, fresh)
+    keys[role] = fresh
+    opened().publish(policy(NEW), refresh=HOUR)
+
+    assert client.refresh().succeeded
+    assert policy(NEW) == client.current()
+    assert {role, "snapshot", "timestamp"} <= set(signed)
+    (status,) = [one for one in opened().status() if one.role == role]
+    assert (len(fresh), len(fresh)) == (status.keys, status.at_hand)
+    keys[role] = former
+    (status,) = [one for one in opened().status() if one.role == role]
+    assert 0 == status.at_hand
+
+
+def test_new_keys_take_those_who_may_give_them(opened: Opened, keys: Keys) -> None:
+    """The online machine gives itself none, and nothing is published half."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    fresh: list[Signer] = [CryptoSigner.generate_ed25519()]
+
+    for role, owner in (("pins", "targets"), ("timestamp", "root")):
+        with pytest.raises(UpdateError, match=f"{owner} takes 1 of its 2 keys"):
+            opened("pins", "snapshot", "timestamp").rotate_keys(role, fresh)
+    with pytest.raises(UpdateError, match="root has 2 keys, and 1 are new"):
+        opened().rotate_keys("root", fresh)
+    assert 2 == opened().publish(policy(NEW), refresh=HOUR).serial
 
 
 def test_signing_again_keeps_a_repository_fresh(opened: Opened, client: UpdateClient) -> None:

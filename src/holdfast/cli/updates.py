@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,12 @@ from holdfast.cli.key import read_passphrase
 from holdfast.cli.lint import is_public_suffix
 from holdfast.cli.options import format_option, path_option, policy_option
 from holdfast.cli.output import Format, print_grid, print_json, print_lines
-from holdfast.errors import HoldfastError, PinFormatError
+from holdfast.errors import HoldfastError, PinFormatError, PolicyError, Problem
 from holdfast.findings.finding import Severity
 from holdfast.formats.lint import lint
+from holdfast.pins.field_readers import moment
 from holdfast.pins.pin import Pin
-from holdfast.updates.roles import OFFLINE, PROFILES
+from holdfast.updates.roles import OFFLINE, PROFILES, ROLES, RoleRule
 
 if TYPE_CHECKING:
     from holdfast.updates.publisher import Publisher
@@ -177,6 +179,81 @@ def deny(
     print_lines(f"Published deny list {after.serial}.")
 
 
+@command.command("breakglass")
+@folder_argument
+@click.argument("sets", metavar="[SET]...", nargs=-1)
+@click.option("--until", metavar="TIME", help="When it ends, at most seven days ahead.")
+@keys_option
+@passphrase_option
+@format_option()
+def breakglass(
+    *,
+    folder: Path,
+    sets: tuple[str, ...],
+    until: str | None,
+    keys: tuple[Path, ...],
+    passphrase_file: Path,
+    output_format: Format,
+) -> None:
+    """Make pin sets report-only until a time; without SET, end that for all.
+
+    It ends by itself. Private, pins-only and strict sets cannot be opened, and denied keys are
+    refused all the same. Each use is reported.
+    """
+    if bool(sets) is not bool(until):
+        raise click.UsageError("name the sets and --until, or neither to end it for all")
+    times = dict.fromkeys(sets, _time(until)) if until else {}
+    after = _opened(folder, keys, passphrase_file).break_glass(times)
+    told = {name: time.isoformat() for name, time in sorted(after.until.items())}
+    if output_format is Format.JSON:
+        print_json({"serial": after.serial, "until": told})
+        return
+    print_lines(*(f"{name} is report-only until {time}" for name, time in told.items()))
+    print_lines(f"Published break-glass list {after.serial}.")
+
+
+@command.command("rotate-key")
+@folder_argument
+@click.argument("role", type=click.Choice(list(ROLES)))
+@path_option("--new-keys", required=True, help="A new folder for the new keys of the role.")
+@keys_option
+@passphrase_option
+@format_option()
+def rotate_key(
+    *,
+    folder: Path,
+    role: str,
+    new_keys: Path,
+    keys: tuple[Path, ...],
+    passphrase_file: Path,
+    output_format: Format,
+) -> None:
+    """Give a role new keys; what it has signed is signed again with them.
+
+    For root, targets, snapshot and timestamp it takes the keys of root, for the others those of
+    targets. No client is locked out: one that was away comes over the old roots.
+    """
+    from holdfast.updates.key_folder import load_signers, make_keys
+    from holdfast.updates.publisher import Publisher
+
+    passphrase, now = _passphrase(passphrase_file), datetime.now(UTC)
+    publisher = Publisher.opened(folder, load_signers(keys, passphrase), now)
+    number = next(one.keys for one in publisher.status() if one.role == role)
+    made = make_keys(new_keys, {role: RoleRule(number, 1, 1)}, passphrase)
+    try:
+        signed = publisher.rotate_keys(role, made[role])
+    except HoldfastError:
+        shutil.rmtree(new_keys)  # they protect nothing yet
+        raise
+    if output_format is Format.JSON:
+        print_json({"role": role, "keys": str(new_keys), "signed": list(signed)})
+        return
+    print_lines(
+        f"{role} has new keys, in {new_keys}. Signed {', '.join(signed)}.",
+        "Destroy the old ones.",
+    )
+
+
 @command.command("resign")
 @folder_argument
 @keys_option
@@ -270,6 +347,14 @@ def _opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path) -> Publ
 
 def _passphrase(file: Path) -> bytes:
     return read_passphrase(file) or b""
+
+
+def _time(text: str) -> datetime:
+    problems: list[Problem] = []
+    time = moment(text, "--until", problems)
+    if time is None:
+        raise PolicyError(problems)
+    return time
 
 
 def _pin(text: str) -> Pin:
