@@ -194,3 +194,20 @@ def test_quickstart(tmp_path: Path) -> None:
             _assert_shown(output, actual.replace(str(port), "8443"))
         else:
             assert "error" not in actual.lower(), (command, actual)
+
+
+def test_the_walk_through_of_updates() -> None:
+    """Each step of the example has the result that it tells of."""
+    script = ROOT / "examples" / "updates" / "walk_through.py"
+    told = subprocess.run(
+        [sys.executable, script], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    results = [line.strip() for line in told[1::2]]
+
+    assert 13 == len(results)
+    assert ["serial 1, fresh", "answered with 200", "answered with 200"] == results[3:6]
+    assert "PinViolationError" == results[7]
+    assert ["refused: the policy denies a key on the path"] * 2 == [results[8], results[10]]
+    assert "version 2 must be >= 3" in results[9]
+    assert "signed by 0/1 keys" in results[11]
+    assert "--rules" in results[12]

@@ -15,6 +15,7 @@ from holdfast.cli.key import read_passphrase
 from holdfast.cli.lint import is_public_suffix
 from holdfast.cli.options import format_option, path_option, policy_option
 from holdfast.cli.output import Format, print_grid, print_json, print_lines
+from holdfast.cli.preview import command as preview
 from holdfast.errors import HoldfastError, PinFormatError, PolicyError, Problem
 from holdfast.findings.finding import Severity
 from holdfast.formats.lint import lint
@@ -335,6 +336,9 @@ def seed(*, folder: Path, file: Path) -> None:
     }
     file.write_text(json.dumps(document, indent=1) + "\n", "ascii")
     print_lines(f"Wrote {file}: serial {bundle.serial} of epoch {publisher.epoch}.")
+
+
+command.add_command(preview)
 
 
 def _opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path) -> Publisher:
