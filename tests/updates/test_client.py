@@ -10,6 +10,7 @@ from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, PinSet, Trust
 from holdfast.pins.policy import OnStale, Policy, Unlisted
+from holdfast.updates.accept import remembered
 from holdfast.updates.cache import Cache
 from holdfast.updates.client import HARD_LIMIT, UpdateClient
 from holdfast.updates.document import (
@@ -343,6 +344,35 @@ def test_a_strict_set_is_enforced_however_old(
     clock.now = NOW + 2 * DAY + HARD_LIMIT
 
     assert Mode.ENFORCE is client.current().pin_sets[0].mode
+
+
+def test_a_timestamp_that_is_signed_again_makes_fresh(
+    repository: SignedRepository, start: Start, clock: Clock
+) -> None:
+    """Nothing else has changed, and the policy stays the same object."""
+    client = start()
+    assert client.refresh().succeeded
+    before = client.current()
+    clock.now = repository.now = NOW + 2 * DAY
+    assert State.STALE is _state(client)
+    repository.publish_top()
+
+    assert client.refresh().succeeded
+    assert State.FRESH is _state(client)
+    assert before is client.current()
+
+
+def test_a_key_that_another_process_denied_counts_at_the_next_refresh(
+    start: Start, tmp_path: Path
+) -> None:
+    """What is kept is read each time, also where the origin says nothing new."""
+    client = start()
+    assert client.refresh().succeeded
+    with Cache(tmp_path / "cache").refreshing() as work:
+        work.deny(remembered(1, [STOLEN]))
+
+    assert client.refresh().succeeded
+    assert (STOLEN,) == client.current().denied
 
 
 def test_a_clock_that_is_set_back_makes_nothing_fresh(start: Start, clock: Clock) -> None:

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from holdfast.errors import UpdateError
@@ -56,7 +56,7 @@ class Given:
     emergency: bytes | None
     break_glass: bytes | None
     epoch: int
-    expires: datetime
+    expires: datetime = field(compare=False)
     problems: tuple[str, ...] = ()
 
 
