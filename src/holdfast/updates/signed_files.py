@@ -32,14 +32,14 @@ from holdfast.findings.escape import escaped
 from holdfast.updates.fetcher import METADATA, TARGETS, KeptMetadata, OriginFetcher
 from holdfast.updates.own_files import create_file, read_file, sync_folder
 
-__all__ = ["EPOCH_FIELD", "SignedFile", "SignedFiles", "fetch", "verify_kept"]
+__all__ = ["CONFIG", "EPOCH_FIELD", "SignedFile", "SignedFiles", "fetch", "verify_kept"]
 
 EPOCH_FIELD = "x-holdfast-epoch"  # of the top-level targets; 1 where it is missing
 
 _MIB = 1024 * 1024
 _TEXT_LIMIT = 300  # characters of an error
 _STRONG_HASHES = {"sha256", "sha384", "sha512"}
-_CONFIG = UpdaterConfig(
+CONFIG = UpdaterConfig(
     # python-tuf's 256 lock a client out for good that is further behind.
     max_root_rotations=1024,
     # The targets role and the first one that it delegates a path to: nobody delegates further.
@@ -142,7 +142,7 @@ def fetch(
                     str(targets),
                     TARGETS,
                     fetcher,
-                    _CONFIG,
+                    CONFIG,
                     bootstrap=root,
                 ),
                 now,
@@ -182,7 +182,7 @@ def verify_kept(*, root: bytes, now: datetime, metadata: Path, targets: Path) ->
             str(targets),
             TARGETS,
             KeptMetadata(metadata),
-            _CONFIG,
+            CONFIG,
             bootstrap=root,
         ),
         now,
