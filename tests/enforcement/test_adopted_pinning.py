@@ -1,6 +1,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from holdfast.enforcement.process_wide import begin, uninstall
 from holdfast.errors import HostNameError, PinnedContextError
 from holdfast.lab.authorities import Authority, Identity
 from holdfast.lab.server import LabServer
+from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Outcome, Verdict, Violation
@@ -21,6 +23,7 @@ from holdfast.pins.verdict import Outcome, Verdict, Violation
 DEVICE = "device.internal"
 MESH = "mesh.internal"
 NOTHING = (0, 0)
+PATIENCE = 10.0  # seconds
 SERVED = b"HTTP/1.1 200 OK"
 
 Connect = Callable[..., ssl.SSLSocket]
@@ -30,6 +33,25 @@ PolicyFor = Callable[..., Policy]
 Received = Callable[[LabServer], tuple[int, int]]
 Start = Callable[..., LabServer]
 Stock = Callable[[], ssl.SSLContext]
+
+
+class Source:
+    """A policy source that is told what to say."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def current(self) -> Policy:
+        """Return the policy."""
+        return self.policy
+
+
+def _until(condition: Callable[[], object]) -> None:
+    """Wait until something holds, which another thread brings about."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def _unverified() -> ssl.SSLContext:
@@ -209,6 +231,94 @@ def test_the_name_check_is_on_for_no_other_connection(
         thread.join()
 
     assert [] == failures
+    assert context.check_hostname is False
+
+
+@pytest.fixture
+def listed_later(policy_for: PolicyFor, honest: Authority) -> tuple[Source, Policy]:
+    """A source that does not list the server, and the policy by which it does, by the CA."""
+    return Source(policy_for(hosts=("other.example",))), policy_for(ca=honest.spki_pin)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_path_without_the_name_check_counts_for_no_host_that_is_listed_later(  # noqa: PLR0917  fixtures
+    start: Start,
+    honest: Authority,
+    issuing: Authority,
+    installed: Install,
+    stock: Stock,
+    exchange: Exchange,
+    connect: Connect,
+    listed_later: tuple[Source, Policy],
+    violations: list[Violation],
+    checked: bool,
+) -> None:
+    """Neither an open connection nor a session gets a match that it owes to another name."""
+    source, later = listed_later
+    server = start(honest.issue("localhost" if checked else "elsewhere.example"))
+    installed(source)
+    context = stock()
+    context.check_hostname = checked
+    tls = connect(server, context)
+    _, session = exchange(server, context)
+
+    source.policy = later
+    if checked:
+        exchange(server, context, "localhost", session)
+        tls.send(b"GET")
+        assert [] == violations
+        return
+    with pytest.raises(PinViolationError, match="path is not known"):
+        exchange(server, context, "localhost", session)
+    _until(lambda: any("without a check of the name" in one.verdict.reason for one in violations))
+    with pytest.raises(PinViolationError, match="without a check of the name"):
+        tls.send(b"GET")
+
+
+def test_an_unlisted_session_is_resumed_without_the_name_check(
+    start: Start,
+    honest: Authority,
+    installed: Install,
+    policy_for: PolicyFor,
+    spare_pin: Pin,
+    stock: Stock,
+    exchange: Exchange,
+) -> None:
+    """While the policy does not list the host it goes on as before, denied keys looked for."""
+    server = start(honest.issue("elsewhere.example"))
+    installed(policy_for(hosts=("other.example",), denied=(str(spare_pin),)))
+    context = stock()
+    context.check_hostname = False
+
+    _, session = exchange(server, context)
+    exchange(server, context, "localhost", session)
+
+    assert [False, True] == [one.resumed for one in server.connections]
+
+
+def test_a_connection_may_be_made_while_another_one_is_made(
+    installed: Install, policy: Policy, stock: Stock
+) -> None:
+    """A signal handler or a finalizer that connects does not wait for its own thread."""
+    installed()
+    context = stock()
+    context.check_hostname = False
+    pinning = pinning_of(context)
+    assert pinning is not None
+    admission = pinning.admit(context, str(policy.pin_sets[0].hosts[0]), blocking=True)
+    seen: list[bool] = []
+
+    def create(maker: ssl.SSLContext, _: object) -> None:
+        if not seen:
+            seen.append(maker.check_hostname)
+            pinning.make(admission, create, None)
+        seen.append(maker.check_hostname)
+
+    thread = threading.Thread(target=pinning.make, args=(admission, create, None), daemon=True)
+    thread.start()
+    thread.join(5)
+
+    assert [True, True, True] == seen
     assert context.check_hostname is False
 
 

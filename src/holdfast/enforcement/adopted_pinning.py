@@ -38,14 +38,15 @@ _verify_mode_of = CContext.verify_mode.__get__
 _checks_hostname = CContext.check_hostname.__get__
 _set_checks_hostname = CContext.check_hostname.__set__
 
-# Held while one connection is made, never while it talks.
-_SWITCHING = threading.Lock()
+# Held while one connection is made, never while it talks. A signal handler or a finalizer that
+# connects may come while its own thread holds it.
+_SWITCHING = threading.RLock()
 
 
 def _start_anew() -> None:
     """Begin with a free lock in a forked child, where its holder does not exist."""
     global _SWITCHING  # noqa: PLW0603  a lock cannot be set free by others
-    _SWITCHING = threading.Lock()
+    _SWITCHING = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -157,8 +158,9 @@ class AdoptedPinning(ContextPinning):
             CContext.options.__set__(
                 context, CContext.options.__get__(context) | int(ssl.OP_NO_RENEGOTIATION)
             )
-        admission = self._admission(context, host, pin_set)
-        return admission._replace(is_verified=is_verified or admission.trust is Trust.PINS_ONLY)
+        elif not (is_verified and self._checks_names(context)):
+            return Admission(self, context, host, None, context, is_verified=is_verified)
+        return self._admission(context, host, pin_set)
 
     def confirm(self, admission: Admission, sslobj: Any) -> None:
         """Check that OpenSSL's object is what was admitted, as `ContextPinning.confirm` does."""
@@ -177,23 +179,31 @@ class AdoptedPinning(ContextPinning):
         """Have OpenSSL's object made, with the name check on where the host is listed.
 
         Some libraries switch it off to check the name themselves, after the handshake. OpenSSL
-        copies it when the object is made.
+        copies it when the object is made. An unlisted host whose name the context checks gets the
+        check in any case: the policy may list it later.
         """
         if admission.trust is Trust.PINS_ONLY:
             return super().make(admission, create, session)
         context = admission.context
-        is_listed = self.enforcement.judge.rules_for(admission.host)[0] is not None
-        if not self._switches_name_check and (not is_listed or _checks_hostname(context)):
+        if admission.trust is not None and self._checks_names(context):
             return create(context, session)
         self._switches_name_check = True
         with _SWITCHING:  # also for unlisted hosts, which would get the check meanwhile
-            if not is_listed or _checks_hostname(context):
+            if admission.trust is None or _checks_hostname(context):
                 return create(context, session)
             _set_checks_hostname(context, True)  # noqa: FBT003
             try:
                 return create(context, session)
             finally:
                 _set_checks_hostname(context, False)  # noqa: FBT003
+
+    def _checks_names(self, context: ssl.SSLContext) -> bool:
+        """Tell whether the application has the name check on."""
+        checks = bool(_checks_hostname(context))
+        if not self._switches_name_check:  # asked second: who switches says so before
+            return checks
+        with _SWITCHING:
+            return bool(_checks_hostname(context))
 
     def load_cert_chain(self, context: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
         """Load a certificate, kept back where this was made while enforcement was on.

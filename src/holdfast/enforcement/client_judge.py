@@ -54,7 +54,7 @@ class ClientJudge(HandshakeJudge):
         self,
         host: str,
         path: tuple[bytes, ...],
-        trust: Trust = Trust.PUBLIC,
+        trust: Trust | None = Trust.PUBLIC,
         exceptions: tuple[LocalException, ...] = (),
         look: Look | None = None,  # noqa: ARG002  other paths are verified for servers' names
     ) -> Verdict:
@@ -65,7 +65,7 @@ class ClientJudge(HandshakeJudge):
         self,
         host: str,
         leaf: bytes | None,
-        trust: Trust = Trust.PUBLIC,
+        trust: Trust | None = Trust.PUBLIC,
         look: Look | None = None,  # noqa: ARG002  as above
     ) -> Verdict:
         """Decide on a resumed session, for which OpenSSL looks at no date."""
@@ -92,7 +92,13 @@ class ClientJudge(HandshakeJudge):
         of_client = replace(verdict, is_client=True)
         return super().violation(of_client, presented, None, verify_code)
 
-    def _decide(self, policy: Policy, host: str, path: tuple[bytes, ...], trust: Trust) -> Verdict:  # noqa: ARG002
+    def _decide(
+        self,
+        policy: Policy,
+        host: str,  # noqa: ARG002  always the same
+        path: tuple[bytes, ...],
+        trust: Trust | None,  # noqa: ARG002  the set's own is asked for
+    ) -> Verdict:
         if not path:
             reason = "OpenSSL has no verified path for this client"
             return refused_client(Outcome.UNDECIDABLE, NAMELESS, reason)

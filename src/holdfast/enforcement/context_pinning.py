@@ -57,7 +57,8 @@ class Admission(NamedTuple):
         pinning: What admitted it.
         context: The context that the application has.
         host: The canonical host name.
-        trust: What vouches for the path.
+        trust: What vouches for the path. None for an unlisted host whose name is not checked: if
+            the policy lists it later, the path counts for nothing.
         trusting: The context whose anchors do.
         is_verified: Whether OpenSSL verifies the path. Where not, only an unlisted host is admitted
             (or one of a pins-only set), and what OpenSSL calls the path was put together by name.
@@ -67,7 +68,7 @@ class Admission(NamedTuple):
     pinning: ContextPinning
     context: ssl.SSLContext
     host: str
-    trust: Trust
+    trust: Trust | None
     trusting: ssl.SSLContext
     is_verified: bool = True
     exceptions: tuple[LocalException, ...] = ()

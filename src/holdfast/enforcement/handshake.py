@@ -47,7 +47,7 @@ _LOADED_LATE = (
     "holdfast.findings.observed",
 )
 
-_Session = tuple[str, Trust, bytes]  # host, trust, leaf
+_Session = tuple[str, Trust | None, bytes]  # host, trust, leaf
 _Vouched = tuple[tuple[bytes, ...], tuple[LocalException, ...]]  # path, what may vouch for it
 
 _log = logging.getLogger("holdfast.enforcement")
@@ -76,7 +76,7 @@ class HandshakeJudge:
         self._named_anchors = named_anchors
         self._exceptions = exceptions
         self._clock = clock
-        self._approved: dict[str, tuple[Policy, Trust, tuple[bytes, ...], Verdict]] = {}
+        self._approved: dict[str, tuple[Policy, Trust | None, tuple[bytes, ...], Verdict]] = {}
         self._paths: dict[_Session, _Vouched] = {}
         self._earlier_paths: dict[_Session, _Vouched] = {}
 
@@ -124,13 +124,14 @@ class HandshakeJudge:
         self,
         host: str,
         path: tuple[bytes, ...],
-        trust: Trust = Trust.PUBLIC,
+        trust: Trust | None = Trust.PUBLIC,
         exceptions: tuple[LocalException, ...] = (),
         look: Look | None = None,
     ) -> Verdict:
         """Decide on a path that was verified in this handshake under the trust of its connection.
 
-        Under pins-only trust the path is the leaf, whose key was proven and nothing else.
+        Under pins-only trust the path is the leaf, whose key was proven and nothing else. Without
+        any (None) nobody checked the name, and the path counts for no host that is listed.
         `exceptions` are those whose anchors vouched for the path too. On a mismatch, and only then,
         `look` looks for another valid path, without them.
         """
@@ -162,7 +163,7 @@ class HandshakeJudge:
         self,
         host: str,
         path: tuple[bytes, ...],
-        trust: Trust = Trust.PUBLIC,
+        trust: Trust | None = Trust.PUBLIC,
         exceptions: tuple[LocalException, ...] = (),
     ) -> None:
         """Keep the path of an accepted connection, for the sessions that it may hand out."""
@@ -176,7 +177,7 @@ class HandshakeJudge:
         self,
         host: str,
         leaf: bytes | None,
-        trust: Trust = Trust.PUBLIC,
+        trust: Trust | None = Trust.PUBLIC,
         look: Look | None = None,
     ) -> Verdict:
         """Decide on a resumed session, by the path accepted before for this host and leaf."""
@@ -254,9 +255,13 @@ class HandshakeJudge:
             verdict, presented=shown, anchor_is_public=anchor_is_public, verify_code=verify_code
         )
 
-    def _decide(self, policy: Policy, host: str, path: tuple[bytes, ...], trust: Trust) -> Verdict:
+    def _decide(
+        self, policy: Policy, host: str, path: tuple[bytes, ...], trust: Trust | None
+    ) -> Verdict:
         pin_set = policy.pin_set_for(host)
-        if trust is not (pin_set.trust if pin_set else Trust.PUBLIC):
+        if trust is None and pin_set is not None:
+            return undecidable(policy, host, "the connection was made without a check of the name")
+        if trust is not None and trust is not (pin_set.trust if pin_set else Trust.PUBLIC):
             return undecidable(policy, host, "the trust of the host changed meanwhile")
         if not path:
             return without_path(policy, host, "OpenSSL has no verified path for this connection")
