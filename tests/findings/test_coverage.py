@@ -1,6 +1,7 @@
 from typing import Any
 
-from holdfast.findings.coverage import Coverage, program_record, stack_record
+from holdfast.findings.coverage import Coverage, host_record, program_record, stack_record
+from holdfast.pins.verdict import Outcome, Verdict
 
 
 def _host(host: str, outcome: str, *, allowed: bool, path: list[str] | None = None) -> Any:  # noqa: ANN401
@@ -36,6 +37,22 @@ def test_records_are_put_together() -> None:
     } == seen.keys
     assert (("grpcio", False),) == seen.stacks
     assert (("curl", "no Python"),) == seen.programs
+
+
+def test_what_only_a_local_exception_lets_pass_is_not_pinned() -> None:
+    """A proxy whose key is pinned as well is told each time, and counts as let pass."""
+    record = host_record(
+        Verdict(
+            outcome=Outcome.MATCH,
+            allowed=True,
+            violation=True,
+            host="x.example",
+            reason="a local exception lets it pass",
+        )
+    )
+    seen = Coverage.of([record])
+
+    assert ((), ("x.example",)) == (seen.pinned, seen.reported)
 
 
 def test_what_is_damaged_counts_as_refused() -> None:

@@ -2,7 +2,8 @@
 
 It is put together from records that the processes of the program leave behind, each a JSON object:
 
-    {"host": "...", "outcome": "match", "allowed": true, "path": ["sha256/...", ...]}
+    {"host": "...", "outcome": "match", "allowed": true, "violation": false,
+     "path": ["sha256/...", ...]}
     {"stack": "grpcio", "refused": false}
     {"program": "curl", "reason": "..."}
 """
@@ -29,6 +30,7 @@ def host_record(verdict: Verdict) -> Record:
         "host": verdict.host,
         "outcome": verdict.outcome.value,
         "allowed": verdict.allowed,
+        "violation": verdict.violation,
         "path": [str(Pin(PinAlgorithm.SPKI, one.spki_sha256)) for one in certificates],
     }
 
@@ -49,7 +51,8 @@ class Coverage:
 
     Attributes:
         pinned: Hosts whose pins matched.
-        reported: Hosts that were let pass although their pins did not match, by their mode.
+        reported: Hosts that were let pass although their pins did not match, by their mode, or
+            whose path only a local exception vouched for.
         unlisted: Hosts that no pattern covers, let through.
         refused: Hosts that were refused, at least once.
         keys: For each host that was let through, the verified paths seen: SPKI pins, leaf first.
@@ -111,9 +114,9 @@ def _kind(record: Mapping[str, object]) -> str:
     if record.get("allowed") is not True:
         return "refused"
     match record.get("outcome"):
-        case Outcome.MATCH.value:
+        case Outcome.MATCH.value if record.get("violation") is not True:
             return "pinned"
-        case Outcome.MISMATCH.value | Outcome.EXPIRED.value:
+        case Outcome.MATCH.value | Outcome.MISMATCH.value | Outcome.EXPIRED.value:
             return "reported"
         case _:
             return "unlisted"
