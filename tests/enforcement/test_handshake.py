@@ -295,3 +295,41 @@ def test_a_sink_that_fails_is_logged(
 
     assert "the verdict on localhost stands" in caplog.text
     assert "no space left on device" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["sink", "source"])
+def test_sink_and_source_are_told_whatever_becomes_of_the_other(
+    judge: HandshakeJudge,
+    source: Source,
+    sink: Sink,
+    other_path: tuple[bytes, ...],
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+) -> None:
+    """A violation is reported and noted once each, and neither failure leaves the handshake."""
+    noted: list[Violation] = []
+
+    class Noting:
+        current = source.current
+
+        @property
+        def note_violation(self) -> Callable[[Violation], None]:
+            if broken == "source":
+                raise OSError("the source is gone")
+            return noted.append
+
+    class Broken:
+        def report(self, violation: Violation) -> None:
+            raise OSError("no space left on device")
+
+    judge._source = Noting()
+    if broken == "sink":
+        judge._sink = Broken()
+    violation = judge.violation(judge.decide("localhost", other_path), (), None)
+
+    with caplog.at_level(logging.ERROR, "holdfast.enforcement"):
+        judge.report(violation)
+
+    assert ([violation] if broken == "source" else []) == sink.violations
+    assert ([violation] if broken == "sink" else []) == noted
+    assert 1 == len(caplog.records)

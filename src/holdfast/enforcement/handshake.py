@@ -221,15 +221,20 @@ class HandshakeJudge:
 
     def report(self, violation: Violation) -> None:
         """Hand a violation to the sink. A sink that fails changes nothing about the connection."""
-        # A source that follows updates may want to look for one.
-        note = getattr(self._source, "note_violation", None)
         try:
-            if note is not None:
-                note(violation)
             self._sink.report(violation)
         except Exception:  # noqa: BLE001  the verdict is made; a sink cannot undo it
             _log.exception(
                 "the violation sink failed; the verdict on %s stands", violation.verdict.host
+            )
+        try:
+            # A source that follows updates may want to look for one.
+            note = getattr(self._source, "note_violation", None)
+            if note is not None:
+                note(violation)
+        except Exception:  # noqa: BLE001  nor can the source
+            _log.exception(
+                "the policy source failed to note that %s was reported", violation.verdict.host
             )
 
     def _observed(
