@@ -73,8 +73,9 @@ def install(
     """Pin every connection that this process makes with `ssl`. For applications, at their start.
 
     Contexts that exist already are pinned too, with two limits: they do not reach hosts of
-    pins-only sets, and a client certificate that they have is shown as without pins. Processes that
-    this one forks are pinned, others that it starts are not: for those there is `holdfast run`.
+    pins-only sets, and a client certificate that they have is shown as without pins, and not at all
+    to hosts of private sets and local exceptions. Processes that this one forks are pinned, others
+    that it starts are not: for those there is `holdfast run`.
 
     Args:
         source: A `Policy`, or a `PolicySource` such as `PolicyFile`.
