@@ -14,6 +14,8 @@ import holdfast
 from holdfast.enforcement.own_channel import VerifiedChannel
 from holdfast.errors import UpdateError
 from holdfast.lab.authorities import Authority
+from holdfast.pins.pin_set import Mode
+from holdfast.pins.verdict import Observed, Verdict, Violation
 from holdfast.testing import PinnedServer
 from holdfast.updates.document import Bundle, DenyList, bundle_to_bytes, deny_list_to_bytes
 from tests.updates.origin import Origin
@@ -118,6 +120,47 @@ def test_a_mismatch_brings_the_next_update_forward(
         return False
 
     _until(accepted)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "allowed", "mode", "expected"),
+    [
+        (holdfast.Outcome.MISMATCH, False, Mode.ENFORCE, True),
+        (holdfast.Outcome.MISMATCH, True, Mode.REPORT_ONLY, True),
+        (holdfast.Outcome.UNTRUSTED, False, Mode.ENFORCE, True),
+        (holdfast.Outcome.EXPIRED, True, Mode.ENFORCE, True),
+        (holdfast.Outcome.NOT_PINNED, False, None, True),
+        (holdfast.Outcome.NOT_PINNED, True, None, False),
+        (holdfast.Outcome.MISMATCH, True, Mode.ENFORCE, False),  # by a local exception
+        (holdfast.Outcome.MATCH, True, Mode.ENFORCE, False),  # the same
+    ],
+)
+def test_what_is_reported_each_time_is_not_the_pace_of_updates(
+    *,
+    follow: Follow,
+    outcome: holdfast.Outcome,
+    allowed: bool,
+    mode: Mode | None,
+    expected: bool,
+) -> None:
+    """Only what newer pins could change brings one forward, and leaves none for five minutes."""
+    policy = follow()
+    policy.note_violation(
+        Violation(
+            verdict=Verdict(
+                outcome=outcome,
+                allowed=allowed,
+                violation=True,
+                host="localhost",
+                mode=mode,
+                reason="so it is",
+            ),
+            observed=Observed.UNKNOWN,
+            time=datetime.now(UTC),
+        )
+    )
+
+    assert expected is not policy._refresher.hint()
 
 
 def test_updates_come_through_while_everything_else_is_refused(

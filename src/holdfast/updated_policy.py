@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from holdfast.errors import HostNameError, UpdateError
+from holdfast.pins.pin_set import Mode
+from holdfast.pins.verdict import Outcome
 
 if TYPE_CHECKING:
     from holdfast.pins.interfaces import OwnChannel
     from holdfast.pins.policy import Policy
-    from holdfast.pins.verdict import Violation
+    from holdfast.pins.verdict import Verdict, Violation
     from holdfast.updates.client import InForce, Refreshed
     from holdfast.updates.freshness import State
 
@@ -107,9 +109,14 @@ class UpdatedPolicy:
         """Ask for updates now, and wait for them. It raises nothing; the answer says what came."""
         return self._client.refresh()
 
-    def note_violation(self, _: Violation) -> None:
-        """Bring the next update forward: the pins may have changed. Nothing waits for it."""
-        if self._is_followed:
+    def note_violation(self, violation: Violation) -> None:
+        """Bring the next update forward: the pins may have changed. Nothing waits for it.
+
+        What is reported each time although no pin is wrong, an unlisted host or the use of a local
+        exception, does not: it would be the pace for as long as it lasts, and leave no update for a
+        mismatch.
+        """
+        if self._is_followed and _may_have_changed(violation.verdict):
             self._refresher.hint()
 
     @property
@@ -121,6 +128,13 @@ class UpdatedPolicy:
     def in_force(self) -> InForce:
         """What is in force, with what is wrong about it."""
         return self._client.in_force
+
+
+def _may_have_changed(verdict: Verdict) -> bool:
+    """Tell whether newer pins may be the answer to a violation."""
+    if not verdict.allowed or verdict.outcome is Outcome.EXPIRED:
+        return True
+    return verdict.outcome is Outcome.MISMATCH and verdict.mode is Mode.REPORT_ONLY
 
 
 def _channel_to(urls: Sequence[str]) -> OwnChannel:
