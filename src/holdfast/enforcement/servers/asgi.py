@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from holdfast.enforcement.pinned_client import PinnedClient
+from holdfast.enforcement.pinned_client import pinned_client_of
 
 __all__ = ["EXTENSION", "telling"]
 
@@ -20,25 +20,25 @@ EXTENSION = "holdfast"
 _Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
-def telling(application: _Application, client: PinnedClient | None) -> _Application:
+def telling(application: _Application, connection: object) -> _Application:
     """Return an ASGI 3 application that is told, with each request, who was accepted.
 
     Args:
         application: The application as it is.
-        client: Who was accepted on the connection that the requests come on; None for a connection
-            that is not pinned, about which nothing is said.
+        connection: The TLS connection that the requests come on. It is asked at each request, since
+            a policy that changes may put the client into another set. Of one that is not pinned
+            nothing is said.
     """
-    if client is None:
-        return application
-    told = {
-        "identity": client.identity,
-        "pin_set": client.pin_set,
-        "pin": str(client.pin) if client.pin else None,
-    }
 
     async def tell(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] in ("http", "websocket"):
-            extensions = {**(scope.get("extensions") or {}), EXTENSION: dict(told)}
+        client = pinned_client_of(connection)
+        if client is not None and scope["type"] in ("http", "websocket"):
+            told = {
+                "identity": client.identity,
+                "pin_set": client.pin_set,
+                "pin": str(client.pin) if client.pin else None,
+            }
+            extensions = {**(scope.get("extensions") or {}), EXTENSION: told}
             scope = {**scope, "extensions": extensions}
         await application(scope, receive, send)
 

@@ -47,21 +47,21 @@ class PinnedConfig(Config):
 
 class _TellingServer(TCPServer):
     async def run(self) -> None:
-        client = pinned_client_of(self.writer.get_extra_info("ssl_object"))
-        if client is not None:
-            self.app = cast("Any", _Telling(self.app, client))
+        connection = self.writer.get_extra_info("ssl_object")
+        if pinned_client_of(connection) is not None:
+            self.app = cast("Any", _Telling(self.app, connection))
         await super().run()
 
 
 class _Telling:
     """hypercorn's own form of an application, with two functions more than ASGI has."""
 
-    def __init__(self, application: Any, client: Any) -> None:
+    def __init__(self, application: Any, connection: Any) -> None:
         self._application = application
-        self._client = client
+        self._connection = connection
 
     async def __call__(self, scope: Any, receive: Any, send: Any, *functions: Any) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:
             await self._application(scope, receive, send, *functions)
 
-        await telling(application, self._client)(scope, receive, send)
+        await telling(application, self._connection)(scope, receive, send)

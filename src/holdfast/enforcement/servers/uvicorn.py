@@ -11,7 +11,6 @@ from typing import Any
 
 import uvicorn
 
-from holdfast.enforcement.pinned_client import pinned_client_of
 from holdfast.enforcement.servers.asgi import telling
 
 __all__ = ["PinnedConfig"]
@@ -37,7 +36,6 @@ def _telling(protocol: Any) -> Any:
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
-            client = pinned_client_of(transport.get_extra_info("ssl_object"))
-            self.app = telling(self.app, client)
+            self.app = telling(self.app, transport.get_extra_info("ssl_object"))
 
     return Telling
