@@ -13,6 +13,8 @@ import httpx
 import pytest
 import requests
 
+from holdfast.enforcement import process_wide
+from holdfast.enforcement.adopted_pinning import AdoptedPinning
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.context_pinning import pinning_of
 from holdfast.enforcement.errors import PinViolationError, violation_from
@@ -102,6 +104,28 @@ def test_contexts_are_told_apart_whatever_they_are_equal_to(
     uninstall()
 
     assert [None, None] == [pinning_of(context) for context in contexts]
+
+
+def test_a_context_that_is_adopted_at_the_end_is_under_the_next_rules(
+    installed: Install, stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may end enforcement while a context is coming under it."""
+    context = stock()
+    installed()
+
+    def adopting(*arguments: Any, **options: Any) -> AdoptedPinning:  # noqa: ANN401
+        uninstall()
+        return AdoptedPinning(*arguments, **options)
+
+    with monkeypatch.context() as ending:
+        ending.setattr(process_wide, "AdoptedPinning", adopting)
+        first = pinning_of(context)
+    installed()
+    second = pinning_of(context)
+
+    assert first is not None
+    assert second is not None
+    assert first.enforcement is not second.enforcement
 
 
 def test_it_is_installed_once(installed: Install, policy: Policy) -> None:

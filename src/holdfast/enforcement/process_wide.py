@@ -215,6 +215,9 @@ class _ProcessWide:
         # Of two threads that adopt it, one wins.
         adopted: AdoptedPinning = context.__dict__.setdefault("_holdfast_pinning", pinning)
         self._adopted[id(context)] = context
+        # It ended meanwhile and did not see this context: the next must not find the old rules.
+        if self._enforcement is not enforcement:
+            context.__dict__.pop("_holdfast_pinning", None)
         return adopted
 
 
