@@ -84,6 +84,14 @@ KNOWN_BAD = (
         "https://www.cve.org/CVERecord?id=CVE-2026-115557",
     ),
     KnownBad(
+        "CVE-2024-0397",
+        "Python",
+        (((3, 11), (3, 11, 9)), ((3, 12), (3, 12, 3))),
+        "a context that is asked for its CAs while others connect with it may crash "
+        "(local exceptions ask; the second look does not)",
+        "https://www.cve.org/CVERecord?id=CVE-2024-0397",
+    ),
+    KnownBad(
         "CVE-2023-40217",
         "Python",
         (((3, 11), (3, 11, 5)),),
