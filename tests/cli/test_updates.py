@@ -1,5 +1,6 @@
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,3 +173,17 @@ def test_mistakes_are_told(updates: Run, words: tuple[str, ...], told: str) -> N
 
     assert 2 == done.returncode
     assert told in done.stderr
+
+
+def test_a_missing_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The help is there without it."""
+    for name in ("publisher", "repository", "signed_files"):
+        monkeypatch.delitem(sys.modules, f"holdfast.updates.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "tuf.api.metadata", None)
+
+    done = run("updates", "status", "repo")
+
+    assert 2 == done.returncode
+    assert "the package tuf\n" in done.stderr
+    assert "pip install 'holdfast[updates]'" in done.stderr
+    assert 0 == run("updates", "status", "--help").returncode

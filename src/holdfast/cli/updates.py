@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from holdfast.updates.publisher import Publisher
 
 _SOON = timedelta(days=14)
+_PACKAGES = {"tuf", "securesystemslib", "urllib3"}  # of the extra
 
 folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 passphrase_option = path_option(
@@ -43,7 +44,24 @@ keys_option = path_option(
 )
 
 
-@click.group("updates")
+class _Updates(click.Group):
+    """Names the extra that is missing."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as missing:
+            package = (missing.name or "").partition(".")[0]
+            if package not in _PACKAGES:
+                raise
+            raise HoldfastError(
+                f"signed updates need the package {package}",
+                hint="pip install 'holdfast[updates]'",
+            ) from missing
+
+
+@click.group("updates", cls=_Updates)
 def command() -> None:
     """Make a repository of signed updates, and publish policies in it.
 
