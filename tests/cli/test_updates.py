@@ -161,6 +161,7 @@ def test_a_seed_is_written(updates: Run, folder: Path) -> None:
         (("publish", "nowhere", "--keys", "keys"), "updates init"),
         (("publish", "repo", "--keys", "keys", "--policy", "none.toml"), "none.toml"),
         (("publish", "repo"), "--keys"),
+        (("publish", "repo", "--keys", "nowhere"), "no folder with keys"),
         (("breakglass", "repo", "api", "--keys", "keys"), "--until"),
         (("breakglass", "repo", "api", "--until", "soon", "--keys", "keys"), "not a time"),
         (("rotate-key", "repo", "nobody", "--new-keys", "n", "--keys", "keys"), "nobody"),

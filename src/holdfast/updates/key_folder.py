@@ -69,7 +69,7 @@ def load_signers(folders: Sequence[Path], passphrase: bytes) -> dict[str, Signer
     """Return the keys that are in some folders, by their TUF key id.
 
     Raises:
-        UpdateError: A file is no key, or the passphrase is another one.
+        UpdateError: A folder is none, a file is no key, or the passphrase is another one.
         CacheError: Others could have written a file.
         OSError: A folder cannot be read.
     """
@@ -79,6 +79,8 @@ def load_signers(folders: Sequence[Path], passphrase: bytes) -> dict[str, Signer
 
     signers: dict[str, Signer] = {}
     for folder in folders:
+        if not folder.is_dir():
+            raise UpdateError(f"{folder} is no folder with keys", hint="check --keys")
         for path in sorted(folder.glob("*.pem")):
             try:
                 key = load_pem_private_key(read_file(path, _LIMIT), passphrase)

@@ -72,12 +72,16 @@ class Repository:
         Raises:
             UpdateError: There is none, or it cannot be read.
         """
+        if not (folder / "metadata" / "timestamp.json").is_file():
+            raise UpdateError(
+                f"{folder} is no repository", hint="make one with `holdfast updates init`"
+            )
         try:
             return cls(folder, signers, now, _read(folder / "metadata"))
         except Exception as error:  # whatever a damaged file makes python-tuf raise
             raise UpdateError(
-                f"{folder} is no repository that can be read: {error}",
-                hint="make one with `holdfast updates init`",
+                f"the metadata of {folder} cannot be read: {error}",
+                hint="restore it, or make another with `holdfast updates init`",
             ) from error
 
     @classmethod
