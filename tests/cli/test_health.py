@@ -165,7 +165,11 @@ def test_certificates_that_strict_refuses_are_found() -> None:
 
 
 def test_unreadable_certificate_is_told() -> None:
-    """Bytes that are no certificate are a finding, not a traceback."""
-    (answer,) = health.strictness((b"\x30\x00",))
+    """Bytes that are no certificate, or one with an extension twice, are a finding each."""
+    key_usage, key_identifier = bytes.fromhex("551d0f"), bytes.fromhex("551d0e")
+    whole = Authority.new("CA").certificate.public_bytes(Encoding.DER)
+    twice = whole.replace(key_identifier, key_usage)
 
-    assert "cannot be read" in answer.detail
+    for certificate in (b"\x30\x00", twice):
+        (answer,) = health.strictness((certificate,))
+        assert "cannot be read" in answer.detail

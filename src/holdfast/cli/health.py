@@ -170,7 +170,7 @@ def _flaws(der: bytes) -> Iterator[str]:
     try:
         certificate = x509.load_der_x509_certificate(der)
         extensions = {extension.oid: extension for extension in certificate.extensions}
-    except ValueError as error:
+    except (ValueError, x509.DuplicateExtension) as error:
         yield f"cannot be read ({error})"
         return
     constraints = extensions.get(x509.BasicConstraints.oid)
