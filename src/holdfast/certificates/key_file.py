@@ -18,6 +18,8 @@ from holdfast.errors import CertificateError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LONGEST_PASSPHRASE = 1023  # bytes; OpenSSL takes no longer one
+
 _SLICERS: dict[str, Callable[[bytes], bytes]] = {
     "certificate": spki_of,
     "certificate request": spki_of_request,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.certificates.key_file import LONGEST_PASSPHRASE
 from holdfast.errors import CertificateError, HoldfastError
 from holdfast.pins.pin import Pin
 
@@ -22,7 +23,6 @@ KINDS = {
     "rsa-3072": "RSA 3072",
     "ed25519": "Ed25519",
 }
-_LONGEST_PASSPHRASE = 1023  # bytes; OpenSSL takes no longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class NewKey:
         """
         from cryptography.hazmat.primitives import serialization
 
-        if passphrase is not None and len(passphrase) > _LONGEST_PASSPHRASE:
+        if passphrase is not None and len(passphrase) > LONGEST_PASSPHRASE:
             raise CertificateError(
-                f"the passphrase has more than {_LONGEST_PASSPHRASE} bytes",
+                f"the passphrase has more than {LONGEST_PASSPHRASE} bytes",
                 hint="take a shorter one",
             )
         key = _generate(kind)

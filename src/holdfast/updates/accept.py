@@ -30,11 +30,10 @@ from holdfast.updates.document import (
 )
 from holdfast.updates.effective import effective_policy, wholly_denied
 from holdfast.updates.freshness import Floor
-from holdfast.updates.weakening import Change, Kind, changes, may_be_made_by_pins_role, weakens
+from holdfast.updates.rule_comparison import in_words
+from holdfast.updates.weakening import Kind, changes, may_be_made_by_pins_role, weakens
 
 __all__ = ["Accepted", "Given", "accept", "denials_in", "remembered"]
-
-_SHOWN = 3  # changes in one message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +118,7 @@ def accept(
     if not may_be_made_by_pins_role(found):
         raise UpdateError(
             "the role `pins` may change pins only, and its bundle "
-            f"{_told(change for change in found if change.kind is not Kind.PINS)}",
+            f"{in_words(change for change in found if change.kind is not Kind.PINS)}",
             hint="have such a change signed by the offline threshold, as policy/bundle.json",
         )
     notes = list(given.problems)
@@ -177,7 +176,7 @@ def _measure(given: Given, seed: Policy | None, now: datetime, *, allow_weakenin
         if weakens(found):
             raise UpdateError(
                 "policy/bundle.json weakens what the application was shipped with: it "
-                f"{_told(change for change in found if change.kind is Kind.WEAKENING)}",
+                f"{in_words(change for change in found if change.kind is Kind.WEAKENING)}",
                 hint="ship a new seed, or allow weakening",
             )
     return policy
@@ -201,10 +200,3 @@ def _deny_list(given: Given, policy: Policy, denied: frozenset[Pin], notes: list
 
 def _break_glass(given: Given) -> BreakGlass | None:
     return None if given.break_glass is None else break_glass_from_bytes(given.break_glass)
-
-
-def _told(found: Iterable[Change]) -> str:
-    words = [f"{change.place}: {change.words}" for change in found]
-    more = len(words) - _SHOWN
-    shown = "; ".join(words[:_SHOWN])
-    return f"{shown}; and {more} more" if more > 0 else shown

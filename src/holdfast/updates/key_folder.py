@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.certificates.key_file import LONGEST_PASSPHRASE
 from holdfast.errors import UpdateError
 from holdfast.updates.own_files import make_folder, read_file, replace_file
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["load_signers", "make_keys"]
 
 _LIMIT = 16 * 1024  # bytes of a key file
-_LONGEST_PASSPHRASE = 1023  # bytes; OpenSSL takes no longer one
 
 
 def make_keys(
@@ -46,9 +46,9 @@ def make_keys(
     )
     from securesystemslib.signer import CryptoSigner
 
-    if not 0 < len(passphrase) <= _LONGEST_PASSPHRASE:
+    if not 0 < len(passphrase) <= LONGEST_PASSPHRASE:
         raise UpdateError(
-            "the passphrase cannot be used", hint=f"take 1 to {_LONGEST_PASSPHRASE} bytes"
+            "the passphrase cannot be used", hint=f"take 1 to {LONGEST_PASSPHRASE} bytes"
         )
     if folder.exists():
         raise UpdateError(f"{folder} exists", hint="keys are never overwritten: name a new folder")

@@ -32,6 +32,7 @@ from holdfast.updates.document import (
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.repository import Repository
 from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL, RoleRule
+from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.weakening import Change, changes, may_be_made_by_pins_role
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Publication", "Publisher", "RoleStatus"]
 
-_SHOWN = 3  # changes in one message
 _ONLINE = ("snapshot", "timestamp")
 
 
@@ -144,7 +144,8 @@ class Publisher:
         if measure is None or not may_be_made_by_pins_role(found):
             if not rules:
                 raise UpdateError(
-                    f"more than pins changes, which the offline keys have to sign: {_told(found)}",
+                    "more than pins changes, which the offline keys have to sign: "
+                    f"{in_words(found) or 'it is the first'}",
                     hint="publish it with --rules, where the keys of `targets` are",
                 )
             self._repository.put("targets", POLICY_TARGET, content)
@@ -254,9 +255,3 @@ class Publisher:
         if content is None:
             return None
         return bundle_from_bytes(content, now=self._repository.now, source=path)
-
-
-def _told(found: Sequence[Change]) -> str:
-    shown = [f"{change.place}: {change.words}" for change in found[:_SHOWN]]
-    more = len(found) - _SHOWN
-    return "; ".join(shown or ["it is the first"]) + (f"; and {more} more" if more > 0 else "")

@@ -29,7 +29,7 @@ from holdfast.pins.pin_set import (
 )
 from holdfast.pins.policy_writer import time_text
 
-__all__ = ["Change", "Kind", "kind_of", "list_difference", "rule_changes", "some"]
+__all__ = ["Change", "Kind", "in_words", "kind_of", "list_difference", "rule_changes", "some"]
 
 _SHOWN = 3  # of a list, in words
 _EXPIRY_LEVELS = {OnExpiry.ENFORCE: 0, OnExpiry.REPORT_ONLY: 1, OnExpiry.ALLOW: 2}
@@ -70,6 +70,14 @@ def some(entries: list[str]) -> str:
     """Return the first entries of a list, and how many more there are."""
     more = len(entries) - _SHOWN
     return ", ".join(entries[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def in_words(found: Iterable[Change]) -> str:
+    """Return the first of some changes on one line, with their places, and how many more."""
+    words = [f"{change.place}: {change.words}" for change in found]
+    more = len(words) - _SHOWN
+    shown = "; ".join(words[:_SHOWN])
+    return f"{shown}; and {more} more" if more > 0 else shown
 
 
 def list_difference(key: str, before: Iterable[object], after: Iterable[object]) -> str:
