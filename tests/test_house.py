@@ -28,7 +28,10 @@ TESTED_ELSEWHERE: dict[str, str] = dict.fromkeys(
         "enforcement/startup/sitecustomize.py",
     ],
     "cli/test_run.py",
-) | {"updates/repository.py": "updates/test_publisher.py"}
+) | {
+    "cli/updates/options.py": "cli/updates/test_group.py",
+    "updates/repository.py": "updates/test_publisher.py",
+}
 
 # Folders whose modules are alike, so that the same tests go over all of them.
 TESTED_ALIKE = {"lab/attacks"}

@@ -1,0 +1,1 @@
+"""`holdfast updates`: one file per command or two that belong together."""

@@ -1,0 +1,50 @@
+"""What the commands of `holdfast updates` share: the repository, the keys at hand, and times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from holdfast.cli.key import read_passphrase
+from holdfast.cli.options import path_option
+
+if TYPE_CHECKING:
+    from holdfast.updates.publisher import Publisher
+
+__all__ = ["folder_argument", "keys_option", "opened", "passphrase_in", "passphrase_option"]
+
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+passphrase_option = path_option(
+    "--passphrase-file",
+    required=True,
+    envvar="HOLDFAST_PASSPHRASE_FILE",
+    help="The file whose first line encrypts the keys; else $HOLDFAST_PASSPHRASE_FILE.",
+)
+keys_option = path_option(
+    "--keys",
+    multiple=True,
+    required=True,
+    help="A folder with keys; several may be named.",
+)
+
+
+def opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path) -> Publisher:
+    """Open a repository with the keys at hand.
+
+    Raises:
+        UpdateError: There is no repository, or a key cannot be opened.
+        CacheError: Others could have written a key.
+    """
+    from holdfast.updates.key_folder import load_signers
+    from holdfast.updates.publisher import Publisher
+
+    signers = load_signers(keys, passphrase_in(passphrase_file))
+    return Publisher.opened(folder, signers, datetime.now(UTC))
+
+
+def passphrase_in(file: Path) -> bytes:
+    """Return the passphrase that a file holds."""
+    return read_passphrase(file) or b""

@@ -1,0 +1,100 @@
+"""`holdfast updates resign`, `status` and `seed`: what is done between publications."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from holdfast.cli.options import format_option
+from holdfast.cli.output import Format, print_grid, print_json, print_lines
+from holdfast.cli.updates.options import folder_argument, keys_option, opened, passphrase_option
+from holdfast.errors import HoldfastError
+from holdfast.updates.roles import OFFLINE
+
+_SOON = timedelta(days=14)
+
+
+@click.command("resign")
+@folder_argument
+@keys_option
+@passphrase_option
+@format_option()
+def resign(
+    *, folder: Path, keys: tuple[Path, ...], passphrase_file: Path, output_format: Format
+) -> None:
+    """Sign the timestamp again, and what is in the last third of its time. Run it each hour."""
+    signed = opened(folder, keys, passphrase_file).resign()
+    if output_format is Format.JSON:
+        print_json({"signed": list(signed)})
+        return
+    print_lines(f"Signed {', '.join(signed)}.")
+
+
+@click.command("status")
+@folder_argument
+@format_option()
+def status(*, folder: Path, output_format: Format) -> int:
+    """Say who has to sign what by when.
+
+    Exit codes: 0 all well, 1 something has expired or will within two weeks (a day, for what is
+    signed by machines).
+    """
+    from holdfast.updates.publisher import Publisher
+
+    now = datetime.now(UTC)
+    roles = Publisher.opened(folder, {}, now).status()
+    due = {
+        one.role: one.expires - now < (_SOON if one.role in OFFLINE else timedelta(days=1) / 4)
+        for one in roles
+    }
+    if output_format is Format.JSON:
+        print_json(
+            [
+                {
+                    "role": one.role,
+                    "version": one.version,
+                    "expires": one.expires.isoformat(),
+                    "threshold": one.threshold,
+                    "keys": one.keys,
+                    "due": due[one.role],
+                }
+                for one in roles
+            ]
+        )
+    else:
+        rows = [
+            (
+                "warning" if due[one.role] else "ok",
+                one.role,
+                str(one.version),
+                f"{one.expires:%Y-%m-%d %H:%M}Z",
+                f"{one.threshold} of {one.keys}",
+            )
+            for one in roles
+        ]
+        print_grid(rows, headers=("", "ROLE", "VERSION", "SIGN AGAIN BEFORE", "SIGNATURES"))
+    return 1 if any(due.values()) else 0
+
+
+@click.command("seed")
+@folder_argument
+@click.argument("file", type=click.Path(path_type=Path))
+def seed(*, folder: Path, file: Path) -> None:
+    """Write the published policy, with its order, as the seed of an application."""
+    from holdfast.updates.document import bundle_to_bytes
+    from holdfast.updates.publisher import Publisher
+
+    publisher = Publisher.opened(folder, {}, datetime.now(UTC))
+    bundle = publisher.bundle()
+    if bundle is None:
+        raise HoldfastError(f"{folder} has no policy yet", hint="publish one first")
+    document = {
+        "format": 1,
+        "epoch": publisher.epoch,
+        "bundle": json.loads(bundle_to_bytes(bundle)),
+    }
+    file.write_text(json.dumps(document, indent=1) + "\n", "ascii")
+    print_lines(f"Wrote {file}: serial {bundle.serial} of epoch {publisher.epoch}.")

@@ -1,0 +1,36 @@
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from holdfast.updates.seed import load_seed
+from tests.updates.signed_repository import NOW
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_the_status_says_who_signs_by_when(updates: Run, folder: Path) -> None:
+    """Nothing is due in a new repository; signing again takes the key of the timestamp."""
+    done = updates("status", "repo", "--json")
+    assert 0 == done.returncode
+    assert {"root", "targets", "snapshot", "timestamp", "emergency", "breakglass", "pins"} == {
+        role["role"] for role in json.loads(done.stdout)
+    }
+    assert "SIGN AGAIN BEFORE" in updates("status", "repo").stdout
+    assert "Signed timestamp." in updates("resign", "repo", "--keys", "keys").stdout
+
+    (folder / "keys" / "timestamp-1.pem").unlink()
+    missing = updates("resign", "repo", "--keys", "keys")
+    assert 2 == missing.returncode
+    assert "timestamp takes 1 of its 1 keys, and 0 are here" in missing.stderr
+
+
+def test_a_seed_is_written(updates: Run, folder: Path) -> None:
+    """It is what clients are shipped with, with its order."""
+    assert 2 == updates("seed", "repo", "seed.json").returncode
+    updates("publish", "repo", "--keys", "keys", "--rules")
+
+    assert 0 == updates("seed", "repo", "seed.json").returncode
+    seed = load_seed(folder / "seed.json", NOW)
+    assert (1, 1) == (seed.epoch, seed.serial)
+    assert ["api"] == [pin_set.name for pin_set in seed.policy.pin_sets]
