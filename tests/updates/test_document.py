@@ -35,6 +35,7 @@ from holdfast.updates.document_text import (
     MAX_PINS,
     MAX_SERIAL,
 )
+from holdfast.updates.roll_out import Candidate
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 KEY, SPARE, OTHER = (Pin.of_spki(name) for name in (b"key", b"spare", b"other"))
@@ -112,6 +113,71 @@ def test_a_bundle_has_one_text() -> None:
         f'"mesh":{{"anchors":[{anchor},{anchor}],"hosts":["mesh.example.com"],"mode":"enforce",'
         '"trust":"private"}}},"refresh_seconds":900,"serial":7}'
     ) == data.decode("ascii")
+
+
+SALT = "AAECAwQFBgcICQoLDA0ODw=="
+
+
+def staged(**keys: object) -> dict[str, Any]:
+    """Return a bundle with a candidate as plain data; a key that is None is left out of that."""
+    plain = document()["policy"]
+    candidate = {"basis_points": 250, "policy": plain, "salt": SALT} | keys
+    found = {key: value for key, value in candidate.items() if value is not None}
+    return document(candidate=found)
+
+
+def test_a_candidate_stands_beside_the_policy() -> None:
+    """It has one text, comes back equal, and a bundle without one does not speak of it."""
+    plain = staged()
+    data = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+    found = read_bundle(data)
+
+    assert (
+        Candidate(policy=found.policy, basis_points=250, salt=bytes(range(16))) == found.candidate
+    )
+    assert data == bundle_to_bytes(found)
+    assert b"candidate" not in bundle_to_bytes(bundle(pin_set("api")))
+
+
+@pytest.mark.parametrize(
+    ("keys", "places"),
+    [
+        ({"basis_points": 10_001}, {"candidate.basis_points"}),
+        ({"basis_points": 2.5}, {"candidate.basis_points"}),
+        ({"basis_points": None, "salt": None}, {"candidate.basis_points", "candidate.salt"}),
+        ({"salt": SALT[:-1]}, {"candidate.salt"}),
+        ({"policy": None}, {"candidate.policy"}),
+        ({"policy": []}, {"candidate.policy"}),
+        ({"policy": {}}, {"candidate.policy.holdfast"}),
+        ({"percent": 5}, {"candidate.percent"}),
+        ({str(number): 1 for number in range(100)}, {"candidate"}),
+    ],
+)
+def test_a_mistake_in_a_candidate_has_its_place(keys: dict[str, object], places: set[str]) -> None:
+    """It is read as strictly as the rest."""
+    assert places == problems_of(read_bundle, staged(**keys)).keys()
+
+
+def test_no_candidate_is_no_key() -> None:
+    """A null does not count as nothing; and both policies are told of at once."""
+    null = document() | {"candidate": None}
+    assert {"candidate"} == problems_of(read_bundle, null).keys()
+    both = staged(policy={}) | {"policy": {}}
+    assert {"policy.holdfast", "candidate.policy.holdfast"} == problems_of(read_bundle, both).keys()
+
+
+def test_a_candidate_in_a_newer_format_is_told_from_a_broken_one() -> None:
+    """So that the last good bundle can be kept without an alarm."""
+    newer = {"holdfast": {"format": 2, "unlisted": "allow"}}
+    with pytest.raises(UnknownFormatError, match=r"candidate\.policy\.holdfast\.format"):
+        read_bundle(json.dumps(staged(policy=newer)).encode())
+
+
+def test_a_candidate_has_the_limits_of_a_policy() -> None:
+    """Its pins are counted before one of them is read."""
+    many = {"pin_set": {"api": {"leaf": [""] * (MAX_PINS + 1)}}}
+
+    assert {"candidate.policy"} == problems_of(read_bundle, staged(policy=many)).keys()
 
 
 @given(

@@ -16,12 +16,14 @@ from holdfast.updates.client import UpdateClient
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.roles import PROFILES, ROLES
+from holdfast.updates.roll_out import is_chosen
 from holdfast.updates.weakening import Kind
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW
 from tests.updates.test_client import NEW, OLD, policy
 
 HOUR = timedelta(hours=1)
+OTHER = Pin.of_spki(b"other")
 Keys = dict[str, list[Signer]]
 
 
@@ -288,3 +290,49 @@ def test_before_the_first_there_is_no_bundle(opened: Opened) -> None:
     assert bundle is not None
     assert policy(NEW) == bundle.policy
     assert 1 == opened().epoch
+
+
+def test_a_candidate_keeps_its_salt(opened: Opened, client: UpdateClient) -> None:
+    """As long as it is the same policy: clients that have it keep it when the share grows."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    online = ("pins", "snapshot", "timestamp")
+    salts = []
+    for content, share in ((NEW, 10), (NEW, 10_000), (NEW, 0), (OTHER, 0)):
+        done = opened(*online).roll_out(policy(content), basis_points=share, refresh=HOUR)
+        assert done.candidate is not None
+        salts.append(done.candidate.salt)
+        assert (online, [Kind.PINS]) == (done.signed, [change.kind for change in done.changes])
+        assert client.refresh().succeeded
+        followed = content if is_chosen(done.candidate, client.installation) else OLD
+        assert policy(followed) == client.current()
+
+    assert [1, 1, 1, 2] == [len(set(salts[: place + 1])) for place in range(4)]
+
+
+def test_what_is_promoted_is_no_candidate_any_more(opened: Opened, client: UpdateClient) -> None:
+    """Who had it has it still, and the others get it."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    opened().roll_out(policy(NEW), basis_points=10_000, refresh=HOUR)
+    assert client.refresh().succeeded
+    assert client.in_force.is_candidate
+    opened().publish(policy(NEW), refresh=HOUR)
+    assert client.refresh().succeeded
+
+    published = opened().bundle()
+    assert published is not None
+    assert (policy(NEW), None) == (published.policy, published.candidate)
+    assert (policy(NEW), False) == (client.current(), client.in_force.is_candidate)
+
+
+def test_a_candidate_that_clients_would_refuse_is_not_published(opened: Opened) -> None:
+    """Nor one beside nothing, nor one that changes nothing."""
+    with pytest.raises(UpdateError, match="no stable policy"):
+        opened().roll_out(policy(NEW), basis_points=1, refresh=HOUR)
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    for content, told in ((policy(OLD), "says already"), (policy(mode=Mode.REPORT_ONLY), "mode")):
+        with pytest.raises(UpdateError, match=told):
+            opened().roll_out(content, basis_points=1, refresh=HOUR)
+
+    published = opened().bundle()
+    assert published is not None
+    assert (1, None) == (published.serial, published.candidate)

@@ -10,6 +10,9 @@
    list is not applied, and the policy counts as incomplete.
 5. Denials outlast the file that brought them, until a higher epoch says what still holds; only the
    offline threshold can begin one.
+6. A candidate is held to rule 1 and 2 as the stable policy is, and by every client: what one of
+   them must refuse is refused by all, whichever part they follow. Only the bundle of `pins` has
+   one, for it is no measure. Rule 4 looks at the part that the client follows.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from holdfast.errors import UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy
 from holdfast.updates.document import (
+    POLICY_TARGET,
     BreakGlass,
     DenyList,
     break_glass_from_bytes,
@@ -30,6 +34,7 @@ from holdfast.updates.document import (
 )
 from holdfast.updates.effective import effective_policy, wholly_denied
 from holdfast.updates.freshness import Floor
+from holdfast.updates.roll_out import chosen_policy, is_chosen
 from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.weakening import Kind, changes, may_be_made_by_pins_role, weakens
 
@@ -72,6 +77,8 @@ class Accepted:
         refresh: How long to wait before asking again.
         is_complete: Whether the deny list was there and is applied.
         notes: What did not apply, in words: each is an alarm.
+        is_staged: Whether there is a candidate beside the stable policy.
+        is_candidate: Whether the policy is the candidate.
     """
 
     policy: Policy
@@ -82,6 +89,8 @@ class Accepted:
     refresh: timedelta
     is_complete: bool
     notes: tuple[str, ...]
+    is_staged: bool = False
+    is_candidate: bool = False
 
 
 def accept(
@@ -90,6 +99,7 @@ def accept(
     seed: Policy | None,
     floor: Floor,
     denied: frozenset[Pin],
+    installation: bytes,
     now: datetime,
     allow_weakening: bool,
 ) -> Accepted:
@@ -100,6 +110,7 @@ def accept(
         seed: The policy that was shipped; without one the offline bundle has to be there.
         floor: Nothing below it is accepted.
         denied: Keys that were denied before, in this epoch.
+        installation: The installation value, from which a candidate's lot is drawn.
         now: The time that counts, with an offset.
         allow_weakening: Whether the offline threshold may weaken the seed.
 
@@ -114,17 +125,15 @@ def accept(
             f"(serial {floor.serial} of epoch {floor.epoch})"
         )
     measure = _measure(given, seed, now, allow_weakening=allow_weakening)
-    found = changes(measure, bundle.policy)
-    if not may_be_made_by_pins_role(found):
-        raise UpdateError(
-            "the role `pins` may change pins only, and its bundle "
-            f"{in_words(change for change in found if change.kind is not Kind.PINS)}",
-            hint="have such a change signed by the offline threshold, as policy/bundle.json",
-        )
+    _refuse_more_than_pins(measure, bundle.policy, "its bundle")
+    candidate = bundle.candidate
+    if candidate is not None:
+        _refuse_more_than_pins(measure, candidate.policy, "the candidate in its bundle")
+    policy = chosen_policy(bundle, installation)
     notes = list(given.problems)
-    deny = _deny_list(given, bundle.policy, denied, notes)
+    deny = _deny_list(given, policy, denied, notes)
     is_complete = given.emergency is not None and not notes
-    effective = effective_policy(bundle.policy, deny, _break_glass(given), now)
+    effective = effective_policy(policy, deny, _break_glass(given), now)
     return Accepted(
         policy=effective.policy,
         epoch=given.epoch,
@@ -134,6 +143,8 @@ def accept(
         refresh=bundle.refresh,
         is_complete=is_complete,
         notes=(*notes, *effective.notes),
+        is_staged=candidate is not None,
+        is_candidate=candidate is not None and is_chosen(candidate, installation),
     )
 
 
@@ -161,6 +172,16 @@ def denials_in(epoch: int, kept: Iterable[str]) -> frozenset[Pin]:
     return frozenset(denied)
 
 
+def _refuse_more_than_pins(measure: Policy, policy: Policy, what: str) -> None:
+    found = changes(measure, policy)
+    if not may_be_made_by_pins_role(found):
+        raise UpdateError(
+            f"the role `pins` may change pins only, and {what} "
+            f"{in_words(change for change in found if change.kind is not Kind.PINS)}",
+            hint="have such a change signed by the offline threshold, as policy/bundle.json",
+        )
+
+
 def _measure(given: Given, seed: Policy | None, now: datetime, *, allow_weakening: bool) -> Policy:
     """Return the policy that the bundle of `pins` is measured by."""
     if given.policy is None:
@@ -170,7 +191,13 @@ def _measure(given: Given, seed: Policy | None, now: datetime, *, allow_weakenin
                 hint="ship a seed, or have policy/bundle.json signed by the offline threshold",
             )
         return seed
-    policy = bundle_from_bytes(given.policy, now=now, source="policy/bundle.json").policy
+    bundle = bundle_from_bytes(given.policy, now=now, source=POLICY_TARGET)
+    if bundle.candidate is not None:
+        raise UpdateError(
+            "policy/bundle.json has a candidate, which is no measure",
+            hint="publish a candidate in pins/bundle.json only",
+        )
+    policy = bundle.policy
     if seed is not None and not allow_weakening:
         found = changes(seed, policy)
         if weakens(found):

@@ -5,6 +5,8 @@
     current              the newest generations; replacing this file is the commit
     floor.a floor.b      how far updates had come            (see `memory`)
     denied.a denied.b    keys that are never accepted again  (see `memory`)
+    installation         the installation value              (see `installation`)
+    adoption-*.told      what was last told of adoption      (see `installation`)
     lock                 held during a refresh
 
 1. Whoever reads takes no lock and writes nothing. A generation is never changed, and is removed
@@ -32,6 +34,12 @@ from typing import Generic, TypeVar
 
 from holdfast.errors import CacheError, HoldfastError
 from holdfast.updates.freshness import Floor
+from holdfast.updates.installation import (
+    keep_installation,
+    keep_told,
+    read_installation,
+    read_told,
+)
 from holdfast.updates.memory import Memory, deny, raise_floor, read_memory
 from holdfast.updates.own_files import (
     check,
@@ -163,6 +171,16 @@ class Cache:
         """
         with _as_cache_error(self.folder, "read"):
             return read_memory(self.folder) if self._exists() else Memory()
+
+    def installation(self) -> bytes | None:
+        """Return the installation value, if one is kept.
+
+        Raises:
+            CacheError: It is damaged or others could have written it, so that it counts for
+                nothing; or it cannot be read.
+        """
+        with _as_cache_error(self.folder, "read"):
+            return read_installation(self.folder) if self._exists() else None
 
     @contextmanager
     def refreshing(self, deadline: float = _LOCK_DEADLINE) -> Iterator[Refresh]:
@@ -306,6 +324,18 @@ class Refresh:
     def deny(self, keys: Iterable[str]) -> None:
         """Remember denied keys beside those that are remembered."""
         deny(self._cache.folder, keys)
+
+    def installation(self, offered: bytes) -> bytes:
+        """Return the installation value that is kept; keep the one that is offered, if none is."""
+        return keep_installation(self._cache.folder, offered)
+
+    def told(self, application: str) -> tuple[datetime, str] | None:
+        """Return when an application last told of its adoption, and what."""
+        return read_told(self._cache.folder, application)
+
+    def keep_told(self, application: str, time: datetime, what: str) -> None:
+        """Remember when an application told of its adoption, and what."""
+        keep_told(self._cache.folder, application, time, what)
 
     def _content(self) -> dict[Path, Path]:
         """Return what belongs into a generation: its place there, and where it is now."""

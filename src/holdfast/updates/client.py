@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from holdfast.errors import HoldfastError, UpdateError
+from holdfast.errors import CacheError, HoldfastError, UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, Trust
 from holdfast.pins.policy import OnStale, Policy
@@ -25,6 +25,7 @@ from holdfast.updates.document import DenyList
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.freshness import Floor, State, state_of, trusted_now
+from holdfast.updates.installation import new_installation
 from holdfast.updates.memory import NO_FLOOR
 from holdfast.updates.seed import Seed
 from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
@@ -48,6 +49,7 @@ class InForce:
         is_complete: Whether all that belongs to it could be had.
         refresh: How long to wait before asking again.
         notes: What is wrong, in words.
+        is_candidate: Whether it is the candidate of a roll-out, and not yet the stable policy.
     """
 
     policy: Policy | None
@@ -57,6 +59,7 @@ class InForce:
     is_complete: bool = True
     refresh: timedelta = _FIRST_REFRESH
     notes: tuple[str, ...] = ()
+    is_candidate: bool = False
 
     def state(self, now: datetime, hard_limit: timedelta = HARD_LIMIT) -> State:
         """Say how far it can be relied on to be the newest."""
@@ -93,6 +96,7 @@ class UpdateClient:
         allow_weakening: bool = False,
         hard_limit: timedelta = HARD_LIMIT,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        after_refresh: Callable[[UpdateClient], None] = lambda _: None,
     ) -> None:
         """Bind everything and load what is kept.
 
@@ -104,16 +108,19 @@ class UpdateClient:
             allow_weakening: Whether the offline threshold may weaken the seed.
             hard_limit: How long a policy is stale before it is expired.
             clock: The time, with an offset.
+            after_refresh: Called at the end of each refresh; it must neither raise nor wait.
         """
         self._origins = origins
         self._root, self._cache, self._seed = root, cache, seed
         self._allow_weakening = allow_weakening
         self._hard_limit, self._clock = hard_limit, clock
+        self._after_refresh = after_refresh
         self._refreshing = threading.Lock()
         self._floor = (
             NO_FLOOR if seed is None else replace(NO_FLOOR, epoch=seed.epoch, serial=seed.serial)
         )
-        self._accepted: tuple[Given, frozenset[str], Accepted] | None = None
+        self._accepted: tuple[Given, frozenset[str], bytes, Accepted] | None = None
+        self._installation = new_installation()  # for this process, where none is kept
         self._relaxed: tuple[Policy, Policy] | None = None
         self._in_force = self._loaded()
 
@@ -126,6 +133,16 @@ class UpdateClient:
     def state(self) -> State:
         """How far it can be relied on to be the newest."""
         return self._in_force.state(self._now(), self._hard_limit)
+
+    @property
+    def installation(self) -> bytes:
+        """The installation value, which never leaves the machine."""
+        return self._installation
+
+    @property
+    def now(self) -> datetime:
+        """The time that counts, with an offset."""
+        return self._now()
 
     def current(self) -> Policy:
         """Return the policy of the moment.
@@ -151,18 +168,25 @@ class UpdateClient:
     def refresh(self) -> Refreshed:
         """Ask the origin, and put in force what it says."""
         with self._refreshing:
-            try:
-                self._renew()
-            except Exception as error:  # noqa: BLE001  rule 2, whatever it is
-                reason = str(error) or type(error).__name__
-                _log.warning("the policy was not updated: %s", reason)
-                return Refreshed(succeeded=False, reason=reason)
+            done = self._refreshed()
+            self._after_refresh(self)
+        return done
+
+    def _refreshed(self) -> Refreshed:
+        try:
+            self._renew()
+        except Exception as error:  # noqa: BLE001  rule 2, whatever it is
+            reason = str(error) or type(error).__name__
+            _log.warning("the policy was not updated: %s", reason)
+            return Refreshed(succeeded=False, reason=reason)
         return Refreshed(succeeded=True)
 
     def _renew(self) -> None:
         with self._cache.refreshing() as work:
             memory = self._cache.memory()
             self._raise_floor(memory.floor)
+            if self._read_installation():
+                self._installation = work.installation(self._installation)  # in place of that
             now = self._now()
             files = fetch(
                 self._origins,
@@ -172,6 +196,8 @@ class UpdateClient:
                 targets=work.targets,
             )
             accepted = self._accept(files, now, memory.denied)
+            if accepted.is_staged:
+                self._installation = work.installation(self._installation)
             work.seal(now, lambda generation: self._verified(generation, memory.denied))
             floor = Floor(accepted.epoch, accepted.serial, now)
             work.raise_floor(floor)
@@ -186,6 +212,7 @@ class UpdateClient:
             memory = self._cache.memory()
             notes += [f"{self._cache.folder / name} is damaged" for name in memory.damaged]
             self._raise_floor(memory.floor)
+            notes += self._read_installation()
             loaded = self._cache.load(lambda generation: self._verified(generation, memory.denied))
         except (HoldfastError, OSError) as error:
             notes.append(f"the cache cannot be used: {error}")
@@ -196,6 +223,14 @@ class UpdateClient:
                 notes += loaded.rejected
                 return self._told(_in_force(accepted, tuple(notes)))
         return self._told(self._of_seed(tuple(notes)))
+
+    def _read_installation(self) -> tuple[str, ...]:
+        """Take the installation value that is kept, else stay with the one of this process."""
+        try:
+            self._installation = self._cache.installation() or self._installation
+        except CacheError as error:
+            return (str(error),)
+        return ()
 
     def _of_seed(self, notes: tuple[str, ...]) -> InForce:
         if self._seed is None:
@@ -225,8 +260,9 @@ class UpdateClient:
         given = _given(files)
         # Most refreshes bring a new timestamp and nothing else.
         known = self._accepted
-        if known is not None and (given, denied) == known[:2] and given.break_glass is None:
-            accepted = known[2]
+        asked = given, denied, self._installation
+        if known is not None and asked == known[:3] and given.break_glass is None:
+            accepted = known[3]
             if self._floor.admits(accepted.epoch, accepted.serial):
                 return replace(accepted, expires=given.expires)
         accepted = accept(
@@ -234,10 +270,11 @@ class UpdateClient:
             seed=None if self._seed is None else self._seed.policy,
             floor=self._floor,
             denied=denials_in(files.epoch, denied),
+            installation=self._installation,
             now=now,
             allow_weakening=self._allow_weakening,
         )
-        self._accepted = given, denied, accepted
+        self._accepted = *asked, accepted
         return accepted
 
     def _put(self, accepted: Accepted) -> None:
@@ -245,7 +282,8 @@ class UpdateClient:
         if before.policy == after.policy:
             after = replace(after, policy=before.policy)  # the same object says "unchanged"
         else:
-            _log.info("serial %d of epoch %d is in force", after.serial, after.epoch)
+            which = "the candidate of " if after.is_candidate else ""
+            _log.info("%sserial %d of epoch %d is in force", which, after.serial, after.epoch)
         self._in_force = self._told(after)
 
     def _told(self, in_force: InForce) -> InForce:
@@ -282,6 +320,7 @@ def _in_force(accepted: Accepted, notes: tuple[str, ...] = ()) -> InForce:
         is_complete=accepted.is_complete,
         refresh=accepted.refresh,
         notes=(*notes, *accepted.notes),
+        is_candidate=accepted.is_candidate,
     )
 
 

@@ -3,6 +3,8 @@
     pins/bundle.json, policy/bundle.json
         {"format": 1, "serial": 7, "issued": "2026-11-01T00:00:00Z", "refresh_seconds": 900,
          "policy": {"holdfast": {...}, "pin_set": {...}}}
+        and, while a policy is rolled out in steps (pins/bundle.json only; see `roll_out`),
+        "candidate": {"basis_points": 250, "policy": {...}, "salt": "..."}
     emergency/deny.json
         {"format": 1, "serial": 3, "denied": ["sha256/..."]}
     breakglass/sets.json
@@ -20,7 +22,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -36,14 +38,24 @@ from holdfast.pins.policy_document import denied_keys, policy_from_document
 from holdfast.pins.policy_writer import policy_to_document, time_text
 from holdfast.updates.document_text import (
     MAX_BUNDLE_BYTES,
+    MAX_KEYS,
     MAX_LIST_BYTES,
     decoded,
     encoded,
     policy_size_problems,
     read_fields,
     read_serial,
+    read_table,
     refusal,
     refuse_newer,
+    too_many_keys,
+)
+from holdfast.updates.roll_out import (
+    Candidate,
+    in_order_of_names,
+    read_basis_points,
+    read_salt,
+    salt_text,
 )
 
 __all__ = [
@@ -94,7 +106,9 @@ class Bundle:
         serial: 1 to 2^63 - 1; within an epoch a higher one replaces a lower one.
         issued: When it was made, with an offset; only ever shown.
         refresh: How long a client should wait before it asks again; whole seconds.
-        policy: Its sets stand in the order of their names, since canonical JSON has no other.
+        policy: The stable one. Its sets stand in the order of their names, since canonical JSON has
+            no other.
+        candidate: What some clients follow instead, if there is one.
 
     Raises:
         PolicyError: A value is out of range.
@@ -104,6 +118,7 @@ class Bundle:
     issued: datetime
     refresh: timedelta
     policy: Policy
+    candidate: Candidate | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges and sort the sets."""
@@ -114,9 +129,7 @@ class Bundle:
         _refresh(0 if rest else seconds, "refresh_seconds", problems)
         if problems:
             raise PolicyError(problems, source="bundle")
-        pin_sets = tuple(sorted(self.policy.pin_sets, key=lambda pin_set: pin_set.name))
-        if pin_sets != self.policy.pin_sets:
-            object.__setattr__(self, "policy", replace(self.policy, pin_sets=pin_sets))
+        object.__setattr__(self, "policy", in_order_of_names(self.policy))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,18 +194,13 @@ def bundle_from_bytes(data: bytes, *, now: datetime, source: str = PINS_TARGET) 
         "issued": moment,
         "refresh_seconds": _refresh,
         "policy": table_at,
+        "candidate": table_at,
     }
-    fields = read_fields(document, readers, problems)
-    table = fields.get("policy")
-    policy = None
+    fields = read_fields(document, readers, problems, optional={"candidate"})
+    policy = _policy(fields.get("policy"), "policy", problems, now=now, source=source)
+    table, candidate = fields.get("candidate"), None
     if table is not None:
-        refuse_newer(table.get("holdfast"), POLICY_FORMAT, "policy.holdfast.format", source)
-        if too_many := policy_size_problems(table):
-            raise PolicyError(too_many, source=source)
-        try:
-            policy = policy_from_document(table, now=now, read_anchors=_inline_anchor)
-        except PolicyError as error:
-            problems += [problem.under("policy") for problem in error.problems]
+        candidate = _candidate(table, problems, now=now, source=source)
     if problems or policy is None:
         raise refusal(problems, source)
     return Bundle(
@@ -200,6 +208,7 @@ def bundle_from_bytes(data: bytes, *, now: datetime, source: str = PINS_TARGET) 
         issued=fields["issued"],
         refresh=fields["refresh_seconds"],
         policy=policy,
+        candidate=candidate,
     )
 
 
@@ -209,15 +218,18 @@ def bundle_to_bytes(bundle: Bundle) -> bytes:
     Raises:
         PolicyError: It would be beyond a limit, so that no client could read it.
     """
-    table = policy_to_document(bundle.policy, write_anchor=certificate_text)
-    if too_many := policy_size_problems(table):
-        raise PolicyError(too_many, source="bundle")
-    document = {
+    document: dict[str, object] = {
         "serial": bundle.serial,
         "issued": time_text(bundle.issued),
         "refresh_seconds": bundle.refresh // _SECOND,
-        "policy": table,
+        "policy": _policy_table(bundle.policy, "policy"),
     }
+    if (candidate := bundle.candidate) is not None:
+        document["candidate"] = {
+            "basis_points": candidate.basis_points,
+            "policy": _policy_table(candidate.policy, "candidate.policy"),
+            "salt": salt_text(candidate.salt),
+        }
     return encoded(document, MAX_BUNDLE_BYTES, "bundle")
 
 
@@ -269,6 +281,53 @@ def break_glass_to_bytes(break_glass: BreakGlass) -> bytes:
     """
     until = {name: time_text(time) for name, time in break_glass.until.items()}
     return encoded({"serial": break_glass.serial, "until": until}, MAX_LIST_BYTES, "break-glass")
+
+
+def _policy(
+    table: Mapping[str, object] | None,
+    place: str,
+    problems: list[Problem],
+    *,
+    now: datetime,
+    source: str,
+) -> Policy | None:
+    """Read the policy that stands in a bundle at a place."""
+    if table is None:
+        return None
+    refuse_newer(table.get("holdfast"), POLICY_FORMAT, f"{place}.holdfast.format", source)
+    if too_many := policy_size_problems(table, place):
+        raise PolicyError(too_many, source=source)
+    try:
+        return policy_from_document(table, now=now, read_anchors=_inline_anchor)
+    except PolicyError as error:
+        problems += [problem.under(place) for problem in error.problems]
+        return None
+
+
+def _candidate(
+    table: Mapping[str, object], problems: list[Problem], *, now: datetime, source: str
+) -> Candidate | None:
+    readers: dict[str, Reader[Any]] = {
+        "basis_points": read_basis_points,
+        "policy": table_at,
+        "salt": read_salt,
+    }
+    if len(table) > MAX_KEYS:
+        raise PolicyError([too_many_keys("candidate")], source=source)
+    found: list[Problem] = []
+    fields = read_table(table, readers, found)
+    problems += [problem.under("candidate") for problem in found]
+    policy = _policy(fields.get("policy"), "candidate.policy", problems, now=now, source=source)
+    if found or policy is None:
+        return None
+    return Candidate(policy=policy, basis_points=fields["basis_points"], salt=fields["salt"])
+
+
+def _policy_table(policy: Policy, place: str) -> Mapping[str, object]:
+    table = policy_to_document(policy, write_anchor=certificate_text)
+    if too_many := policy_size_problems(table, place):
+        raise PolicyError(too_many, source="bundle")
+    return table
 
 
 def _denied(value: object, place: str, problems: list[Problem]) -> tuple[Pin, ...] | None:

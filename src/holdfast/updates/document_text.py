@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from holdfast.errors import PolicyError, Problem, UnknownFormatError
@@ -32,15 +32,17 @@ __all__ = [
     "policy_size_problems",
     "read_fields",
     "read_serial",
+    "read_table",
     "refusal",
     "refuse_newer",
     "size_problems",
+    "too_many_keys",
 ]
 
 FORMAT = 1
 MAX_BUNDLE_BYTES = 64 * 1024 * 1024  # as a policy in a file; 100,000 hosts take 29 MB
 MAX_LIST_BYTES = 1024 * 1024  # 19,000 denied keys
-MAX_DEPTH = 8  # a bundle has five levels
+MAX_DEPTH = 8  # a bundle with a candidate has six levels
 MAX_PINS = 500_000
 MAX_NAMES = 500_000  # hosts, endpoints, clients and anchors together
 MAX_KEYS = 64  # of one table, but for the table of all pin sets; a set has 21
@@ -78,7 +80,7 @@ def decoded(data: bytes, limit: int, source: str) -> dict[str, object]:
     document = decode_document(text, "json", source=source)
     refuse_newer(document, FORMAT, "format", source)
     if len(document) > MAX_KEYS:
-        raise PolicyError([_too_many_keys("")], source=source)
+        raise PolicyError([too_many_keys("")], source=source)
     return document
 
 
@@ -102,16 +104,30 @@ def encoded(document: Mapping[str, object], limit: int, source: str) -> bytes:
 
 
 def read_fields(
-    document: Mapping[str, object], readers: Mapping[str, Reader[Any]], problems: list[Problem]
+    document: Mapping[str, object],
+    readers: Mapping[str, Reader[Any]],
+    problems: list[Problem],
+    *,
+    optional: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Read the keys of a document, each of which is required."""
-    readers = {"format": _format, **readers}
-    meant = unknown_keys(document, readers, "", problems)
+    """Read the keys of a document, each of which is required unless it is optional."""
+    return read_table(document, {"format": _format, **readers}, problems, optional=optional)
+
+
+def read_table(
+    table: Mapping[str, object],
+    readers: Mapping[str, Reader[Any]],
+    problems: list[Problem],
+    *,
+    optional: Collection[str] = (),
+) -> dict[str, Any]:
+    """Read the keys of a table in a document; otherwise as `read_fields`."""
+    meant = unknown_keys(table, readers, "", problems)
     fields: dict[str, Any] = {}
     for key, read in readers.items():
-        if key in document:
-            fields[key] = read(document[key], key, problems)
-        elif key not in meant:
+        if key in table:
+            fields[key] = read(table[key], key, problems)
+        elif key not in meant and key not in optional:
             problems.append(Problem(key, "the key is missing", "publish the document again"))
     return fields
 
@@ -155,13 +171,18 @@ def size_problems(data: bytes, limit: int) -> list[Problem]:
     return []
 
 
-def policy_size_problems(policy: Mapping[str, object]) -> list[Problem]:
-    """Find too many pins, names or keys in a policy document, before one of them is read."""
+def policy_size_problems(policy: Mapping[str, object], place: str = "policy") -> list[Problem]:
+    """Find too many pins, names or keys in a policy document, before one of them is read.
+
+    Args:
+        policy: The decoded document.
+        place: Where it stands.
+    """
     pin_sets = policy.get("pin_set")
     sets = list(pin_sets.values()) if isinstance(pin_sets, Mapping) else []
     tables = [one for one in (*sets, policy.get("holdfast")) if isinstance(one, Mapping)]
     if max(map(len, (policy, *tables))) > MAX_KEYS:
-        return [_too_many_keys("policy")]
+        return [too_many_keys(place)]
     problems = []
     for what, limit, keys in (
         ("pins", MAX_PINS, ("leaf", "backup", "ca", "denied")),
@@ -170,7 +191,7 @@ def policy_size_problems(policy: Mapping[str, object]) -> list[Problem]:
         lists = [table.get(key) for table in tables for key in keys]
         count = sum(len(entries) for entries in lists if isinstance(entries, list))
         if count > limit:
-            problems.append(Problem("policy", f"it has {count} {what}, more than {limit}", _FIX))
+            problems.append(Problem(place, f"it has {count} {what}, more than {limit}", _FIX))
     return problems
 
 
@@ -182,7 +203,8 @@ def refusal(problems: list[Problem], source: str) -> PolicyError:
     return PolicyError(told, source=source)
 
 
-def _too_many_keys(place: str) -> Problem:
+def too_many_keys(place: str) -> Problem:
+    """Describe a table with more keys than any has, before they are gone over."""
     return Problem(place, f"a table in it has more than {MAX_KEYS} keys", "publish it again")
 
 

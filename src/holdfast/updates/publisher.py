@@ -5,8 +5,9 @@ Nothing is published that clients would refuse: it is measured as they measure i
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from holdfast.updates.document import (
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.repository import Repository
 from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL, RoleRule
+from holdfast.updates.roll_out import SALT_BYTES, Candidate, in_order_of_names
 from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.weakening import Change, changes, may_be_made_by_pins_role
@@ -50,13 +52,16 @@ class Publication:
 
     Attributes:
         serial: Of the bundle.
-        changes: Beside what was published before; what weakens stands first.
+        changes: Beside what was published before, or of a candidate beside the stable policy; what
+            weakens stands first.
         signed: The roles that have signed.
+        candidate: What some clients follow from now on, if it is not for all.
     """
 
     serial: int
     changes: tuple[Change, ...]
     signed: tuple[str, ...]
+    candidate: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class Publisher:
         return self._bundle("pins", PINS_TARGET)
 
     def publish(self, policy: Policy, *, refresh: timedelta, rules: bool = False) -> Publication:
-        """Publish a policy.
+        """Publish a policy for everybody; with it a candidate is gone.
 
         Args:
             policy: What is to be in force.
@@ -154,6 +159,55 @@ class Publisher:
         self._repository.write((*signing, "snapshot", "timestamp"))
         told = changes(before.policy, bundle.policy) if before is not None else ()
         return Publication(serial, told, (*signing, "snapshot", "timestamp"))
+
+    def roll_out(self, policy: Policy, *, basis_points: int, refresh: timedelta) -> Publication:
+        """Publish a policy for some clients, as a candidate beside the stable one.
+
+        The same candidate keeps its salt: with more basis points the clients that have it keep it.
+
+        Args:
+            policy: What these clients are to follow.
+            basis_points: Of how many of 10,000 clients it is the policy; 0 takes it back.
+            refresh: How long all clients wait before they ask again.
+
+        Raises:
+            UpdateError: There is no stable policy, it is the same, more than pins changes, or keys
+                are missing. Nothing was published.
+            PolicyError: No client could read it. Nothing was published.
+            OSError: It cannot be written. What was served still is.
+        """
+        before = self.bundle()
+        measure = self._bundle("targets", POLICY_TARGET)
+        if before is None or measure is None:
+            raise UpdateError(
+                "there is no stable policy beside which it could be rolled out",
+                hint="publish one for everybody first, without --percent",
+            )
+        told = changes(before.policy, policy)
+        if not told:
+            raise UpdateError(
+                "this is what the stable policy says already",
+                hint="name the new policy; publishing without --percent drops a candidate",
+            )
+        found = changes(measure.policy, policy)
+        if not may_be_made_by_pins_role(found):
+            raise UpdateError(
+                f"more than pins changes, which is not rolled out in steps: {in_words(found)}",
+                hint="publish the rules for everybody with --rules first, then the pins",
+            )
+        bundle = replace(
+            before,
+            serial=before.serial + 1,
+            issued=self._repository.now,
+            refresh=refresh,
+            candidate=Candidate(
+                policy=policy, basis_points=basis_points, salt=_salt_for(policy, before.candidate)
+            ),
+        )
+        self._repository.put("pins", PINS_TARGET, bundle_to_bytes(bundle))
+        signing = ("pins", *_ONLINE)
+        self._repository.write(signing)
+        return Publication(bundle.serial, told, signing, bundle.candidate)
 
     def deny(self, keys: Iterable[Pin]) -> DenyList:
         """Deny keys, beside those that are denied.
@@ -255,3 +309,10 @@ class Publisher:
         if content is None:
             return None
         return bundle_from_bytes(content, now=self._repository.now, source=path)
+
+
+def _salt_for(policy: Policy, before: Candidate | None) -> bytes:
+    """Return the salt of a candidate: a new one, unless it is the one that is published."""
+    if before is not None and before.policy == in_order_of_names(policy):
+        return before.salt
+    return secrets.token_bytes(SALT_BYTES)

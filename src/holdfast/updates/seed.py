@@ -5,6 +5,7 @@ it is one of
 
     {"format": 1, "epoch": 2, "bundle": {...}}     what was published, with its order
     {"format": 1, "serial": 7, ...}                a bundle, of the first epoch
+                                                   (of a roll-out, the stable policy)
     pins.toml, pins.json                           a policy; whatever is published is newer
 """
 

@@ -3,6 +3,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.cli.updates.policy_file import LEAF, OTHER, write_policy
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,3 +43,43 @@ def test_a_policy_with_an_error_is_not_published(updates: Run, folder: Path) -> 
 
     assert 2 == done.returncode
     assert "holdfast lint" in done.stderr
+
+
+def test_a_policy_is_rolled_out_in_steps(updates: Run, folder: Path) -> None:
+    """To a share, to more, to nobody, and then to everybody; the keys of the machine sign it."""
+    updates("publish", "repo", "--keys", "keys", "--rules")
+    write_policy(folder, OTHER)
+
+    first = updates("publish", "repo", "--keys", "keys", "--percent", "5")
+    assert "pins: pin_set.api.leaf: leaf adds" in first.stdout
+    assert "Published serial 2 for 5 % of clients, signed by pins, snapshot" in first.stdout
+    shares = [
+        json.loads(updates("publish", "repo", "--keys", "keys", "--json", *words).stdout)
+        for words in (("--percent", "12.34"), ("--percent", "0"), ())
+    ]
+    assert ["12.34", "0", None] == [told["candidate_percent"] for told in shares]
+    assert [3, 4, 5] == [told["serial"] for told in shares]
+    assert ["pins"] == [change["kind"] for change in shares[-1]["changes"]]
+
+
+@pytest.mark.parametrize("share", ["-1", "100.01", "0.001", "many", "NaN", "inf", ""])
+def test_what_is_no_share_is_told(updates: Run, share: str) -> None:
+    """Hundredths of a percent are the smallest step."""
+    done = updates("publish", "repo", "--keys", "keys", "--percent", share)
+
+    assert 2 == done.returncode
+    assert "from 0 to 100" in done.stderr
+
+
+def test_a_roll_out_has_its_place(updates: Run, folder: Path) -> None:
+    """Beside a stable policy, from which it differs, and in pins alone."""
+    percent = ("publish", "repo", "--keys", "keys", "--percent", "5")
+    assert "without --percent" in updates(*percent).stderr
+    updates("publish", "repo", "--keys", "keys", "--rules")
+    assert "says already" in updates(*percent).stderr
+    write_policy(folder, OTHER, mode="report-only")
+    assert "not rolled out in steps" in updates(*percent).stderr
+
+    done = updates(*percent, "--rules")
+    assert 2 == done.returncode
+    assert "--rules without --percent" in done.stderr

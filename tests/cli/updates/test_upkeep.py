@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from holdfast.updates.seed import load_seed
+from tests.cli.updates.policy_file import LEAF, OTHER, write_policy
 from tests.updates.signed_repository import NOW
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -14,7 +15,7 @@ def test_the_status_says_who_signs_by_when(updates: Run, folder: Path) -> None:
     done = updates("status", "repo", "--json")
     assert 0 == done.returncode
     assert {"root", "targets", "snapshot", "timestamp", "emergency", "breakglass", "pins"} == {
-        role["role"] for role in json.loads(done.stdout)
+        role["role"] for role in json.loads(done.stdout)["roles"]
     }
     assert "SIGN AGAIN BEFORE" in updates("status", "repo").stdout
     assert "Signed timestamp." in updates("resign", "repo", "--keys", "keys").stdout
@@ -34,3 +35,23 @@ def test_a_seed_is_written(updates: Run, folder: Path) -> None:
     seed = load_seed(folder / "seed.json", NOW)
     assert (1, 1) == (seed.epoch, seed.serial)
     assert ["api"] == [pin_set.name for pin_set in seed.policy.pin_sets]
+
+
+def test_a_roll_out_is_shown_and_is_no_seed(updates: Run, folder: Path) -> None:
+    """The share and what it changes; applications ship the stable policy."""
+    assert {None} == {
+        json.loads(updates("status", "repo", "--json").stdout)[key]
+        for key in ("serial", "candidate_percent")
+    }
+    updates("publish", "repo", "--keys", "keys", "--rules")
+    write_policy(folder, OTHER)
+    updates("publish", "repo", "--keys", "keys", "--percent", "2.5")
+
+    told = json.loads(updates("status", "repo", "--json").stdout)
+    assert (2, "2.5") == (told["serial"], told["candidate_percent"])
+    shown = updates("status", "repo").stdout
+    assert "A candidate is rolled out to 2.5 % of clients: pin_set.api.leaf: leaf adds" in shown
+    assert 0 == updates("seed", "repo", "seed.json").returncode
+    seed = load_seed(folder / "seed.json", NOW)
+    assert (LEAF,) == tuple(map(str, seed.policy.pin_sets[0].leaf))
+    assert "candidate" not in (folder / "seed.json").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import click
@@ -15,6 +16,20 @@ from holdfast.cli.updates.options import folder_argument, keys_option, opened, p
 from holdfast.errors import HoldfastError
 from holdfast.findings.finding import Severity
 from holdfast.formats.lint import lint
+from holdfast.updates.roll_out import EVERYBODY
+
+
+def _basis_points(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    """Read a share with two decimals at most."""
+    if value is None:
+        return None
+    try:
+        basis_points = Decimal(value) * 100
+        if 0 <= basis_points <= EVERYBODY and basis_points == int(basis_points):
+            return int(basis_points)
+    except InvalidOperation:
+        pass
+    raise click.BadParameter(f"{value!r} is no number from 0 to 100 with two decimals at most")
 
 
 @click.command("publish")
@@ -23,6 +38,13 @@ from holdfast.formats.lint import lint
 @passphrase_option
 @policy_option
 @click.option("--rules", is_flag=True, help="More than pins may change: sign with `targets` too.")
+@click.option(
+    "--percent",
+    "basis_points",
+    callback=_basis_points,
+    metavar="SHARE",
+    help="Publish it as a candidate for this share of clients, beside the stable policy.",
+)
 @click.option(
     "--refresh",
     type=click.IntRange(60, 604800),
@@ -39,6 +61,7 @@ def publish(
     passphrase_file: Path,
     policy: Path,
     rules: bool,
+    basis_points: int | None,
     refresh: int,
     output_format: Format,
 ) -> None:
@@ -46,7 +69,13 @@ def publish(
 
     Without --rules only its pins may differ from what the offline keys have signed. The first
     publication needs --rules. A policy with an error in `holdfast lint` is not published.
+
+    With --percent the stable policy stays, and this share of clients follow the new one. Publish
+    the same policy with a higher share to go on, with 0 to take it back, and without --percent to
+    make it the stable one.
     """
+    if rules and basis_points is not None:
+        raise click.UsageError("rules change for everybody at once: --rules without --percent")
     now = datetime.now(UTC)
     document = load_policy(policy)
     errors = [
@@ -60,11 +89,16 @@ def publish(
             hint=f"holdfast lint {policy} says all of it",
         )
     publisher = opened(folder, keys, passphrase_file)
-    done = publisher.publish(document, refresh=timedelta(seconds=refresh), rules=rules)
+    wait = timedelta(seconds=refresh)
+    if basis_points is None:
+        done = publisher.publish(document, refresh=wait, rules=rules)
+    else:
+        done = publisher.roll_out(document, basis_points=basis_points, refresh=wait)
     if output_format is Format.JSON:
         print_json(
             {
                 "serial": done.serial,
+                "candidate_percent": done.candidate.percent if done.candidate else None,
                 "signed": list(done.signed),
                 "changes": [
                     {"kind": one.kind.value, "place": one.place, "change": one.words}
@@ -74,4 +108,5 @@ def publish(
         )
         return
     print_lines(*(f"{one.kind.value}: {one.place}: {one.words}" for one in done.changes))
-    print_lines(f"Published serial {done.serial}, signed by {', '.join(done.signed)}.")
+    share = f" for {done.candidate.percent} % of clients" if done.candidate is not None else ""
+    print_lines(f"Published serial {done.serial}{share}, signed by {', '.join(done.signed)}.")

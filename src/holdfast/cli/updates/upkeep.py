@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from holdfast.cli.output import Format, print_grid, print_json, print_lines
 from holdfast.cli.updates.options import folder_argument, keys_option, opened, passphrase_option
 from holdfast.errors import HoldfastError
 from holdfast.updates.roles import OFFLINE
+from holdfast.updates.rule_comparison import in_words
 
 _SOON = timedelta(days=14)
 
@@ -37,32 +39,39 @@ def resign(
 @folder_argument
 @format_option()
 def status(*, folder: Path, output_format: Format) -> int:
-    """Say who has to sign what by when.
+    """Say who has to sign what by when, and what is being rolled out.
 
     Exit codes: 0 all well, 1 something has expired or will within two weeks (a day, for what is
     signed by machines).
     """
     from holdfast.updates.publisher import Publisher
+    from holdfast.updates.weakening import changes
 
     now = datetime.now(UTC)
-    roles = Publisher.opened(folder, {}, now).status()
+    publisher = Publisher.opened(folder, {}, now)
+    roles, bundle = publisher.status(), publisher.bundle()
+    candidate = bundle.candidate if bundle is not None else None
     due = {
         one.role: one.expires - now < (_SOON if one.role in OFFLINE else timedelta(days=1) / 4)
         for one in roles
     }
     if output_format is Format.JSON:
         print_json(
-            [
-                {
-                    "role": one.role,
-                    "version": one.version,
-                    "expires": one.expires.isoformat(),
-                    "threshold": one.threshold,
-                    "keys": one.keys,
-                    "due": due[one.role],
-                }
-                for one in roles
-            ]
+            {
+                "serial": bundle.serial if bundle is not None else None,
+                "candidate_percent": candidate.percent if candidate is not None else None,
+                "roles": [
+                    {
+                        "role": one.role,
+                        "version": one.version,
+                        "expires": one.expires.isoformat(),
+                        "threshold": one.threshold,
+                        "keys": one.keys,
+                        "due": due[one.role],
+                    }
+                    for one in roles
+                ],
+            }
         )
     else:
         rows = [
@@ -76,6 +85,9 @@ def status(*, folder: Path, output_format: Format) -> int:
             for one in roles
         ]
         print_grid(rows, headers=("", "ROLE", "VERSION", "SIGN AGAIN BEFORE", "SIGNATURES"))
+        if candidate is not None and bundle is not None:
+            words = in_words(changes(bundle.policy, candidate.policy))
+            print_lines(f"A candidate is rolled out to {candidate.percent} % of clients: {words}")
     return 1 if any(due.values()) else 0
 
 
@@ -83,7 +95,10 @@ def status(*, folder: Path, output_format: Format) -> int:
 @folder_argument
 @click.argument("file", type=click.Path(path_type=Path))
 def seed(*, folder: Path, file: Path) -> None:
-    """Write the published policy, with its order, as the seed of an application."""
+    """Write the published policy, with its order, as the seed of an application.
+
+    While a candidate is rolled out that is the stable policy.
+    """
     from holdfast.updates.document import bundle_to_bytes
     from holdfast.updates.publisher import Publisher
 
@@ -94,7 +109,7 @@ def seed(*, folder: Path, file: Path) -> None:
     document = {
         "format": 1,
         "epoch": publisher.epoch,
-        "bundle": json.loads(bundle_to_bytes(bundle)),
+        "bundle": json.loads(bundle_to_bytes(replace(bundle, candidate=None))),
     }
     file.write_text(json.dumps(document, indent=1) + "\n", "ascii")
     print_lines(f"Wrote {file}: serial {bundle.serial} of epoch {publisher.epoch}.")
