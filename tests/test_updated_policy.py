@@ -17,7 +17,10 @@ from holdfast.lab.authorities import Authority
 from holdfast.pins.pin_set import Mode
 from holdfast.pins.verdict import Observed, Verdict, Violation
 from holdfast.testing import PinnedServer
+from holdfast.updated_policy import Adoption
+from holdfast.updates.adoption import report_from_bytes
 from holdfast.updates.document import Bundle, DenyList, bundle_to_bytes, deny_list_to_bytes
+from holdfast.updates.freshness import State
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import SignedRepository
 
@@ -173,6 +176,43 @@ def test_updates_come_through_while_everything_else_is_refused(
         assert policy.refresh().succeeded
     finally:
         holdfast.uninstall()
+
+
+def test_adoption_is_told_to_who_is_named_and_else_to_nobody(
+    repository: SignedRepository,
+    follow: Follow,
+    channel: tuple[Authority, VerifiedChannel],
+    tmp_path: Path,
+) -> None:
+    """After a refresh that changes something, by name; without the setting no value is made."""
+    follow(background=False).refresh()
+    assert not (tmp_path / "cache" / "installation").exists()
+
+    key = b"k" * 32
+    with Origin({}, channel[0].issue("localhost")) as collector:
+        adoption = Adoption(url=f"{collector.url}/adoption", application="shop", key=key)
+        policy = follow(background=False, adoption=adoption)
+        for serial in (2, 3):
+            repository.publish(_bundle(serial, policy.current()))
+            assert policy.refresh().succeeded
+            _until(lambda: policy.in_force.serial == 1 + len(collector.posts))
+
+    reports = [
+        report_from_bytes(body, headers["Holdfast-Signature"], {"shop": [key]}, datetime.now(UTC))
+        for _, headers, body in collector.posts
+    ]
+    assert [(1, 2, State.FRESH), (1, 3, State.FRESH)] == [
+        (report.epoch, report.serial, report.state) for report in reports
+    ]
+    assert 1 == len({report.installation for report in reports})
+    assert (tmp_path / "cache" / "installation").exists()
+
+
+def test_adoption_to_no_address_is_told(follow: Follow) -> None:
+    """At once, and not in a thread later."""
+    adoption = Adoption(url="http://localhost/adoption", application="shop", key=b"k" * 32)
+    with pytest.raises(UpdateError, match="plain http"):
+        follow(background=False, adoption=adoption)
 
 
 @pytest.mark.parametrize("url", ["http://localhost/", "localhost", "https://a b/", "https://"])

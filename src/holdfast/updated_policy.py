@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from holdfast.errors import HostNameError, UpdateError
 from holdfast.pins.pin_set import Mode
 from holdfast.pins.verdict import Outcome
+from holdfast.updates.adoption import Adoption
 
 if TYPE_CHECKING:
     from holdfast.pins.interfaces import OwnChannel
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from holdfast.updates.client import InForce, Refreshed
     from holdfast.updates.freshness import State
 
-__all__ = ["UpdatedPolicy"]
+__all__ = ["Adoption", "UpdatedPolicy"]
 
 
 class UpdatedPolicy:
@@ -38,7 +39,7 @@ class UpdatedPolicy:
     changes nothing, and is logged on `holdfast.updates`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (keywords, each a setting of its own)
         self,
         *,
         root: str | os.PathLike[str],
@@ -49,6 +50,7 @@ class UpdatedPolicy:
         channel: OwnChannel | None = None,
         allow_weakening: bool = False,
         background: bool = True,
+        adoption: Adoption | None = None,
     ) -> None:
         """Load what is kept, and begin to follow.
 
@@ -60,9 +62,11 @@ class UpdatedPolicy:
             cache: A folder of this user alone, kept between runs; by default one in the user's
                 state folder, for this root.
             mirrors: Further addresses of the repository.
-            channel: The way there; by default one that is verified as usual, to these hosts only.
+            channel: The way there, and to where adoption is told; by default one that is verified
+                as usual, to these hosts only.
             allow_weakening: Whether those who hold the offline keys may weaken the seed.
             background: Whether to refresh without being told to.
+            adoption: Where to tell which policy is in force; by default nobody is told.
 
         Raises:
             PolicyError: The seed has a mistake.
@@ -71,6 +75,7 @@ class UpdatedPolicy:
             TrustStoreError: The platform has no trust anchors.
         """
         try:
+            from holdfast.updates.adoption_sender import AdoptionSender
             from holdfast.updates.cache import Cache
             from holdfast.updates.client import UpdateClient
             from holdfast.updates.fetcher import OriginFetcher
@@ -82,15 +87,17 @@ class UpdatedPolicy:
                 hint="pip install 'holdfast[updates]'",
             ) from missing
         urls = (url, *mirrors)
-        channel = channel or _channel_to(urls)
+        channel = channel or _channel_to(urls if adoption is None else (*urls, adoption.url))
         data = _root_bytes(root)
-        folder = Path(cache) if cache is not None else _folder_for(data)
+        kept = Cache(Path(cache) if cache is not None else _folder_for(data))
+        sender = None if adoption is None else AdoptionSender(adoption, kept, channel)
         self._client = UpdateClient(
             [OriginFetcher(address, channel) for address in urls],
             root=data,
-            cache=Cache(folder),
+            cache=kept,
             seed=None if seed is None else load_seed(seed, datetime.now(UTC)),
             allow_weakening=allow_weakening,
+            after_refresh=(lambda _: None) if sender is None else sender.note,
         )
         self._refresher = Refresher(self._client)
         self._is_followed = background

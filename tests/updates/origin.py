@@ -21,6 +21,7 @@ class Origin:
         answers: By path, or "*" for all: what answers instead. An answer writes what it likes.
         requests: The paths that were asked for.
         headers: The headers of the last request.
+        posts: What was posted: path, headers and body.
     """
 
     def __init__(self, files: dict[str, bytes], identity: Identity | None = None) -> None:
@@ -29,6 +30,7 @@ class Origin:
         self.answers: dict[str, Answer] = {}
         self.requests: list[str] = []
         self.headers: dict[str, str] = {}
+        self.posts: list[tuple[str, dict[str, str], bytes]] = []
         self.connections = 0
         self._over = threading.Event()
         self._is_tls = identity is not None
@@ -45,6 +47,13 @@ class Origin:
 
             def do_GET(self) -> None:
                 origin.answer(self)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                path = self.path.removeprefix("/repository/")
+                origin.posts.append((path, dict(self.headers), body))
+                self.close_connection = True
+                origin.answers.get(path, sending(b"", status=204))(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name there
                 pass

@@ -1,4 +1,4 @@
-"""Fetching the files of a TUF repository, from an origin or from what is kept.
+"""Fetching the files of a TUF repository, from an origin or from what is kept; and posting to one.
 
 1. A transfer is over by its deadline, however slowly a server sends headers or body. A read
    timeout alone does not see to that: 5 bytes a second would take 53 minutes.
@@ -16,8 +16,9 @@ import re
 import socket
 import threading
 from abc import abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
@@ -43,7 +44,7 @@ from holdfast.updates.own_files import read_file
 if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
-__all__ = ["METADATA", "TARGETS", "KeptMetadata", "OriginFetcher"]
+__all__ = ["METADATA", "NAME", "TARGETS", "KeptMetadata", "OriginFetcher"]
 
 # The folders of a repository, below its origin; to python-tuf they are its base addresses.
 METADATA = "metadata/"
@@ -57,9 +58,23 @@ _METADATA_LIMIT = 5 * 1024 * 1024  # bytes; each role has a lower one of its own
 _TEXT_LIMIT = 200  # characters of an error that someone else chose
 _HEADERS = {"accept-encoding": "identity", "user-agent": "holdfast"}
 # Hashes in names come from metadata, where they are any text.
-_NAME = re.compile(r"(?:(?!\.\.?/)[\w.%-]+/)*(?!\.\.?$)[\w.%-]+", re.ASCII)
+NAME = re.compile(r"(?:(?!\.\.?/)[\w.%-]+/)*(?!\.\.?$)[\w.%-]+", re.ASCII)
+_SUCCESS = {
+    "GET": {HTTPStatus.OK},
+    "POST": {HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT},
+}
 _METADATA_NAME = re.compile(r"metadata/(?:([0-9]+)\.)?([\w.%-]+)\.json", re.ASCII)
 _PATH = re.compile(r"/(?:[\w.~!$&'()*+,;=:@%-]+/)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is asked of an origin, or told to it."""
+
+    method: str
+    name: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class _InMemory(FetcherInterface):
@@ -155,12 +170,29 @@ class OriginFetcher(_InMemory):
             self._connection.close()
             self._connection = None
 
+    def post(self, name: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post a body, once; of the answer only the status counts.
+
+        Args:
+            name: Where to, below the origin.
+            body: The whole body.
+            headers: Beside those of each request.
+
+        Raises:
+            DownloadError: It cannot be sent, or the status is not of success.
+        """
+        with closing(self._transfer(_Message("POST", name, body, headers))) as pieces:
+            next(pieces, None)
+
     def _fetch(self, url: str) -> Generator[bytes, None, None]:
+        return self._transfer(_Message("GET", url))
+
+    def _transfer(self, message: _Message) -> Generator[bytes, None, None]:
         watch = _Watch(self._deadline)
         is_whole = False
         try:
             watch.start()
-            response = self._ask(url, watch)
+            response = self._ask(message, watch)
             while piece := response.read1(_CHUNK, decode_content=False):
                 yield piece
             watch.check()
@@ -181,19 +213,20 @@ class OriginFetcher(_InMemory):
             if not is_whole:
                 self.close()
 
-    def _ask(self, name: str, watch: _Watch) -> HTTPResponse:
+    def _ask(self, message: _Message, watch: _Watch) -> HTTPResponse:
         """Return the answer, with its body still to come."""
-        if not _NAME.fullmatch(name):
+        name = message.name
+        if not NAME.fullmatch(name):
             raise DownloadError(f"{escaped(name, _TEXT_LIMIT)} is no name of a file")
         had_connection = self._connection is not None
         try:
-            response = self._request(name, watch)
+            response = self._request(message, watch)
         except ConnectionError:
             if not had_connection:
                 raise
             self.close()
-            response = self._request(name, watch)
-        if response.status != HTTPStatus.OK:
+            response = self._request(message, watch)
+        if response.status not in _SUCCESS[message.method]:
             raise DownloadHTTPError(
                 f"{self.origin}: {name}: status {response.status}", response.status
             )
@@ -203,12 +236,13 @@ class OriginFetcher(_InMemory):
             raise DownloadError(f"{self.origin}: {name}: content encoding {shown}")
         return response
 
-    def _request(self, name: str, watch: _Watch) -> HTTPResponse:
+    def _request(self, message: _Message, watch: _Watch) -> HTTPResponse:
         connection = self._connected(watch)
         connection.request(
-            "GET",
-            f"{self._path}{name}",
-            headers=_HEADERS,
+            message.method,
+            f"{self._path}{message.name}",
+            body=message.body,
+            headers={**_HEADERS, **message.headers},
             preload_content=False,
             decode_content=False,
         )
