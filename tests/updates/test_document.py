@@ -17,6 +17,7 @@ from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
+from holdfast.updates import document_text
 from holdfast.updates.document import (
     MAX_REFRESH,
     BreakGlass,
@@ -376,6 +377,19 @@ def test_what_could_not_be_read_is_not_written() -> None:
         break_glass_to_bytes(BreakGlass(serial=1, until={"x" * MAX_LIST_BYTES: NOW}))
     with pytest.raises(PolicyError, match="bytes, more than"):
         bundle_to_bytes(bundle(pin_set("api", owner="x" * MAX_BUNDLE_BYTES)))
+
+
+def test_a_candidate_that_could_not_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limits are those of the policy, and the refusal says which of the two it is."""
+    monkeypatch.setattr(document_text, "MAX_PINS", 2)
+    many = Candidate(
+        policy=policy(pin_set("api", leaf=(KEY, OTHER))), basis_points=1, salt=bytes(16)
+    )
+
+    with pytest.raises(PolicyError) as caught:
+        bundle_to_bytes(bundle(pin_set("api"), candidate=many))
+
+    assert ["candidate.policy"] == [problem.place for problem in caught.value.problems]
 
 
 def test_break_glass_within_a_bundle_ends_soon() -> None:

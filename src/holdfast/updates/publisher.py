@@ -56,12 +56,14 @@ class Publication:
             weakens stands first.
         signed: The roles that have signed.
         candidate: What some clients follow from now on, if it is not for all.
+        dropped: The candidate that is gone with it, and has become neither this one nor stable.
     """
 
     serial: int
     changes: tuple[Change, ...]
     signed: tuple[str, ...]
     candidate: Candidate | None = None
+    dropped: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,9 @@ class Publisher:
         self._repository.put("pins", PINS_TARGET, content)
         self._repository.write((*signing, "snapshot", "timestamp"))
         told = changes(before.policy, bundle.policy) if before is not None else ()
-        return Publication(serial, told, (*signing, "snapshot", "timestamp"))
+        return Publication(
+            serial, told, (*signing, *_ONLINE), dropped=_other_candidate(before, bundle.policy)
+        )
 
     def roll_out(self, policy: Policy, *, basis_points: int, refresh: timedelta) -> Publication:
         """Publish a policy for some clients, as a candidate beside the stable one.
@@ -195,19 +199,24 @@ class Publisher:
                 f"more than pins changes, which is not rolled out in steps: {in_words(found)}",
                 hint="publish the rules for everybody with --rules first, then the pins",
             )
+        dropped = _other_candidate(before, policy)
+        kept = before.candidate if dropped is None else None
+        candidate = Candidate(
+            policy=policy,
+            basis_points=basis_points,
+            salt=secrets.token_bytes(SALT_BYTES) if kept is None else kept.salt,
+        )
         bundle = replace(
             before,
             serial=before.serial + 1,
             issued=self._repository.now,
             refresh=refresh,
-            candidate=Candidate(
-                policy=policy, basis_points=basis_points, salt=_salt_for(policy, before.candidate)
-            ),
+            candidate=candidate,
         )
         self._repository.put("pins", PINS_TARGET, bundle_to_bytes(bundle))
         signing = ("pins", *_ONLINE)
         self._repository.write(signing)
-        return Publication(bundle.serial, told, signing, bundle.candidate)
+        return Publication(bundle.serial, told, signing, candidate, dropped)
 
     def deny(self, keys: Iterable[Pin]) -> DenyList:
         """Deny keys, beside those that are denied.
@@ -311,8 +320,9 @@ class Publisher:
         return bundle_from_bytes(content, now=self._repository.now, source=path)
 
 
-def _salt_for(policy: Policy, before: Candidate | None) -> bytes:
-    """Return the salt of a candidate: a new one, unless it is the one that is published."""
-    if before is not None and before.policy == in_order_of_names(policy):
-        return before.salt
-    return secrets.token_bytes(SALT_BYTES)
+def _other_candidate(before: Bundle | None, policy: Policy) -> Candidate | None:
+    """Return the candidate of a bundle, unless it says what a policy says."""
+    candidate = before.candidate if before is not None else None
+    if candidate is None or candidate.policy == in_order_of_names(policy):
+        return None
+    return candidate

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.pins.pin import Pin
 from tests.cli.updates.policy_file import LEAF, OTHER, write_policy
 
+THIRD = str(Pin.of_spki(b"third"))
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -83,3 +85,21 @@ def test_a_roll_out_has_its_place(updates: Run, folder: Path) -> None:
     done = updates(*percent, "--rules")
     assert 2 == done.returncode
     assert "--rules without --percent" in done.stderr
+
+
+def test_a_candidate_that_is_dropped_is_told(updates: Run, folder: Path) -> None:
+    """Whoever publishes in haste may not have thought of it; what is promoted is not dropped."""
+    updates("publish", "repo", "--keys", "keys", "--rules")
+    write_policy(folder, OTHER)
+    updates("publish", "repo", "--keys", "keys", "--percent", "5")
+    write_policy(folder, THIRD)
+    other = updates("publish", "repo", "--keys", "keys", "--percent", "10")
+    write_policy(folder, OTHER)
+    stable = json.loads(updates("publish", "repo", "--keys", "keys", "--json").stdout)
+
+    assert "The candidate for 5 % of clients is dropped." in other.stdout
+    assert "10" == stable["dropped_percent"]
+    write_policy(folder, THIRD)
+    updates("publish", "repo", "--keys", "keys", "--percent", "5")
+    assert "dropped" not in updates("publish", "repo", "--keys", "keys", "--percent", "6").stdout
+    assert "dropped" not in updates("publish", "repo", "--keys", "keys").stdout

@@ -99,6 +99,7 @@ def publish(
             {
                 "serial": done.serial,
                 "candidate_percent": done.candidate.percent if done.candidate else None,
+                "dropped_percent": done.dropped.percent if done.dropped else None,
                 "signed": list(done.signed),
                 "changes": [
                     {"kind": one.kind.value, "place": one.place, "change": one.words}
@@ -108,5 +109,7 @@ def publish(
         )
         return
     print_lines(*(f"{one.kind.value}: {one.place}: {one.words}" for one in done.changes))
+    if done.dropped is not None:
+        print_lines(f"The candidate for {done.dropped.percent} % of clients is dropped.")
     share = f" for {done.candidate.percent} % of clients" if done.candidate is not None else ""
     print_lines(f"Published serial {done.serial}{share}, signed by {', '.join(done.signed)}.")
