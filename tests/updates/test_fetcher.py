@@ -55,6 +55,24 @@ def test_a_file_comes_whole_and_unencoded(server: Origin, fetch: Fetch) -> None:
     assert "identity" == server.headers["accept-encoding"]
 
 
+def test_what_is_posted_is_posted_once(server: Origin) -> None:
+    """Each time on a connection of its own, so that none is repeated because an old one is gone."""
+    fetcher = OriginFetcher(server.url, None, plain_http=True)
+    fetcher.download_bytes(NAME, LIMIT)
+    for body in (b"one", b"other"):
+        fetcher.post("reports", body, {"x-kind": "test"})
+    fetcher.close()
+    server.answers["reports"] = sending(b"", status=206)
+    with pytest.raises(DownloadHTTPError, match="206"):
+        fetcher.post("reports", b"refused", {})
+
+    assert [("reports", b"one"), ("reports", b"other"), ("reports", b"refused")] == [
+        (path, body) for path, _, body in server.posts
+    ]
+    assert 4 == server.connections
+    assert {"test", "identity"} <= set(server.posts[0][1].values())
+
+
 def test_a_connection_is_used_again(server: Origin) -> None:
     """The files of one refresh take one connection, and after `close` there is a new one."""
     fetcher = OriginFetcher(server.url, None, plain_http=True)

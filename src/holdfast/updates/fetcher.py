@@ -181,6 +181,7 @@ class OriginFetcher(_InMemory):
         Raises:
             DownloadError: It cannot be sent, or the status is not of success.
         """
+        self.close()  # on a connection that is used again it might have to be sent twice
         with closing(self._transfer(_Message("POST", name, body, headers))) as pieces:
             next(pieces, None)
 
