@@ -29,6 +29,7 @@ TESTED_ELSEWHERE: dict[str, str] = dict.fromkeys(
     ],
     "cli/test_run.py",
 ) | {
+    "cli/losses.py": "cli/test_export.py",
     "cli/updates/options.py": "cli/updates/test_group.py",
     "updates/repository.py": "updates/test_publisher.py",
 }

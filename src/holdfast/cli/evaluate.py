@@ -12,6 +12,7 @@ from holdfast.certificates.load_policy import load_policy
 from holdfast.certificates.offline_decision import decide_offline
 from holdfast.certificates.spki import chain_certificate
 from holdfast.certificates.verify_path import verifier_name
+from holdfast.cli.evaluate_as import evaluate_as
 from holdfast.cli.options import anchors_option, format_option, path_option, policy_option
 from holdfast.cli.output import Format, print_json, print_lines
 from holdfast.cli.trust import ends_as_expected, given_anchors, public_roots
@@ -19,6 +20,7 @@ from holdfast.errors import Problem
 from holdfast.findings.decision_report import decision_as_json
 from holdfast.findings.explain import explain_verdict
 from holdfast.findings.observed import observe
+from holdfast.formats.registry import NAMES
 from holdfast.pins.chain import PresentedChain
 from holdfast.pins.field_readers import moment
 from holdfast.pins.host_pattern import canonical_host
@@ -47,6 +49,12 @@ def _as_time(_context: click.Context, _parameter: click.Parameter, text: str | N
     callback=_as_time,
     help="Decide for this time (RFC 3339, with an offset) instead of now.",
 )
+@click.option(
+    "--as",
+    "format_name",
+    type=click.Choice(NAMES),
+    help="Decide as this platform's client would, from the policy or from its own file.",
+)
 @format_option()
 def command(
     *,
@@ -55,6 +63,7 @@ def command(
     policy: Path,
     anchors: Path | None,
     now: datetime,
+    format_name: str | None,
     output_format: Format,
 ) -> int:
     """Say what a client with the policy would decide about a chain. Nothing is connected to.
@@ -65,10 +74,12 @@ def command(
 
     The exit code is 0 when nothing is, or would be, refused, and 1 when something is.
     """
-    rules = load_policy(policy)
     presented = load_chain(chain)
     trusted = given_anchors(anchors)
     public = public_roots() if trusted is None else trusted
+    if format_name is not None:
+        return evaluate_as(format_name, policy, host, presented, public, now, output_format)
+    rules = load_policy(policy)
     verdict, failure = decide_offline(rules, canonical_host(host), presented, public, now)
     shown = PresentedChain(tuple(map(chain_certificate, presented)))
     is_expected = ends_as_expected(verdict, trusted)

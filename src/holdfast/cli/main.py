@@ -36,6 +36,8 @@ _COMMANDS = {
     "evaluate": ("holdfast.cli.evaluate", "Say what a client would decide about a chain, offline."),
     "key": ("holdfast.cli.key", "Make keys, and take the pins of keys."),
     "run": ("holdfast.cli.run", "Run a Python program with the policy enforced in all of it."),
+    "export": ("holdfast.cli.export", "Write the policy in the format of another platform."),
+    "import": ("holdfast.cli.import_file", "Make a policy of another platform's file."),
     "updates": ("holdfast.cli.updates.group", "Publish signed updates of policies."),
     "doctor": ("holdfast.cli.doctor", "Check whether pins can be enforced here, with a self-test."),
     "lab": ("holdfast.cli.lab", "Attack a client, in any language: which attacks does it stop?"),

@@ -27,6 +27,31 @@ _FIXES = {
     "reason": "say why it is there, and who knows of it",
 }
 
+_EXPORT_FIXES = {
+    "format": 'write format = "android"',
+    "file": 'write file = "app/src/main/res/xml/network_security_config.xml"',
+}
+_FOR_EXPORTS: dict[str, Reader[Any]] = {
+    "format": line,
+    "file": line,
+    "pin_sets": list_of(str, "", 'write pin_sets = ["payments"]'),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """A file in another format.
+
+    Attributes:
+        format: The name of the format.
+        file: The path of the file, relative to that of the settings.
+        pin_sets: The sets that it holds; all where none is named.
+    """
+
+    format: str
+    file: str
+    pin_sets: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -34,9 +59,11 @@ class Settings:
 
     Attributes:
         exceptions: The local exceptions, those included that have ended.
+        exports: The files in other formats that are kept in step with the policy.
     """
 
     exceptions: tuple[LocalException, ...] = ()
+    exports: tuple[Export, ...] = ()
 
 
 def settings_from_document(
@@ -58,33 +85,57 @@ def settings_from_document(
         PolicyError: At least one mistake; all of them are in its problems.
     """
     problems: list[Problem] = []
-    unknown_keys(document, ("exception",), "", problems)
-    entries = document.get("exception", [])
-    if not isinstance(entries, list):
-        fix = "write [[exception]], in two brackets, and its keys below"
-        problems.append(wrong_type(entries, "exception", "a list of tables", fix))
-        entries = []
-    readers: dict[str, Reader[Any]] = {
+    unknown_keys(document, ("exception", "export"), "", problems)
+    for_exceptions: dict[str, Reader[Any]] = {
         "hosts": _HOSTS,
         "anchor": _anchor_reader(read_anchor),
         "until": _until_reader(now),
         "reason": line,
     }
     exceptions = []
-    for index, entry in enumerate(entries):
-        exception = _exception(entry, f"exception[{index}]", readers, problems)
-        if exception is not None:
-            exceptions.append(exception)
+    for place, entry in _tables(document, "exception", problems):
+        fields = _fields(entry, place, for_exceptions, _FIXES, problems)
+        if fields is not None:
+            try:
+                exceptions.append(LocalException(**fields))
+            except PolicyError as error:
+                problems += [problem.under(place) for problem in error.problems]
+    exports = []
+    for place, entry in _tables(document, "export", problems):
+        fields = _fields(entry, place, _FOR_EXPORTS, _EXPORT_FIXES, problems)
+        if fields is not None:
+            exports.append(Export(**fields))
     if problems:
         raise PolicyError(problems, source=source)
-    return Settings(exceptions=tuple(exceptions))
+    return Settings(exceptions=tuple(exceptions), exports=tuple(exports))
 
 
-def _exception(
-    entry: object, place: str, readers: Mapping[str, Reader[Any]], problems: list[Problem]
-) -> LocalException | None:
+def _tables(
+    document: Mapping[str, object], key: str, problems: list[Problem]
+) -> list[tuple[str, object]]:
+    """Return the tables of a list, each with its place."""
+    entries = document.get(key, [])
+    if not isinstance(entries, list):
+        fix = f"write [[{key}]], in two brackets, and its keys below"
+        problems.append(wrong_type(entries, key, "a list of tables", fix))
+        return []
+    return [(f"{key}[{index}]", entry) for index, entry in enumerate(entries)]
+
+
+def _fields(
+    entry: object,
+    place: str,
+    readers: Mapping[str, Reader[Any]],
+    fixes: Mapping[str, str],
+    problems: list[Problem],
+) -> dict[str, Any] | None:
+    """Read a table; a key without a fix may be left out.
+
+    Returns:
+        Its values by key, or None where there is a mistake.
+    """
     if not isinstance(entry, Mapping):
-        fix = "write [[exception]] and its keys below"
+        fix = f"write [[{place.partition('[')[0]}]] and its keys below"
         problems.append(wrong_type(entry, place, "a table", fix))
         return None
     found: list[Problem] = []
@@ -93,15 +144,10 @@ def _exception(
     for key, read in readers.items():
         if key in entry:
             fields[key] = read(entry[key], key, found)
-        elif key not in meant:
-            found.append(Problem(key, "the key is missing", _FIXES[key]))
-    if not found:
-        try:
-            return LocalException(**fields)
-        except PolicyError as error:
-            found += error.problems
+        elif key not in meant and key in fixes:
+            found.append(Problem(key, "the key is missing", fixes[key]))
     problems += [problem.under(place) for problem in found]
-    return None
+    return None if found else fields
 
 
 def _anchor_reader(read_anchor: Callable[[str], bytes]) -> Reader[bytes]:

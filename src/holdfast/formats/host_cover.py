@@ -1,0 +1,105 @@
+"""From host patterns to the entries that a platform has for hosts. Pure.
+
+Where no choice of entries covers just the same hosts, more hosts are covered rather than fewer: a
+host that is refused is found by trying, a host that is not pinned any more is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+from typing import NamedTuple
+
+from holdfast.formats.platform import Kinds, PlatformHost, Semantics
+from holdfast.pins.host_pattern import HostPattern, Reach, is_ip_literal
+
+__all__ = ["Cover", "cover", "patterns_of"]
+
+_WANTED = {
+    Reach.EXACT: Kinds.APEX,
+    Reach.ONE_LABEL: Kinds.ONE_BELOW,
+    Reach.ANY_DEPTH: Kinds.ANY_DEPTH,
+}
+_PATTERNS = {
+    Kinds.APEX: (Reach.EXACT,),
+    Kinds.ONE_BELOW: (Reach.ONE_LABEL,),
+    Kinds.ONE_LABEL_DOWN: (Reach.EXACT, Reach.ONE_LABEL),
+    Kinds.ANY_DEPTH: (Reach.ANY_DEPTH,),
+}
+_WORDS = {
+    Kinds.APEX: "itself",
+    Kinds.ONE_BELOW: "the hosts one label below it",
+    Kinds.DEEPER: "the hosts two or more labels below it",
+}
+
+
+class Cover(NamedTuple):
+    """The entries for one host of some patterns.
+
+    Attributes:
+        host: The host.
+        wanted: What the patterns cover at and below it.
+        entries: What the platform is to have; nothing where it cannot say any of it.
+    """
+
+    host: str
+    wanted: Kinds
+    entries: tuple[PlatformHost, ...]
+
+    @property
+    def covered(self) -> Kinds:
+        """What the entries cover at and below the host."""
+        covered = Kinds(0)
+        for entry in self.entries:
+            covered |= entry.kinds
+        return covered
+
+    @property
+    def missing(self) -> Kinds:
+        """What is wanted and not covered."""
+        return self.wanted & ~self.covered
+
+    @property
+    def extra(self) -> Kinds:
+        """What is covered and not wanted."""
+        return self.covered & ~self.wanted
+
+
+def cover(patterns: Iterable[HostPattern], semantics: Semantics) -> tuple[Cover, ...]:
+    """Choose the entries for some patterns, host by host, in the order of their hosts."""
+    wanted: dict[str, Kinds] = {}
+    for pattern in patterns:
+        wanted[pattern.host] = wanted.get(pattern.host, Kinds(0)) | _WANTED[pattern.reach]
+    return tuple(_cover_of(host, kinds, semantics) for host, kinds in wanted.items())
+
+
+def patterns_of(hosts: Iterable[PlatformHost]) -> tuple[HostPattern, ...]:
+    """Return the patterns that cover what some entries cover, each once."""
+    patterns: dict[HostPattern, None] = {}
+    for entry in hosts:
+        for reach in _PATTERNS[entry.kinds]:
+            patterns[HostPattern(entry.host, reach)] = None
+    return tuple(patterns)
+
+
+def in_words(kinds: Kinds) -> str:
+    """Say which hosts are meant, beside the host that they are counted from."""
+    return " and ".join(words for kind, words in _WORDS.items() if kind in kinds)
+
+
+def _cover_of(host: str, wanted: Kinds, semantics: Semantics) -> Cover:
+    if is_ip_literal(host) and not semantics.addresses:
+        return Cover(host, wanted, ())
+    most = 1 if semantics.one_entry_a_host else len(semantics.entries)
+    offers = [
+        Cover(host, wanted, tuple(PlatformHost(host, kinds) for kinds in chosen))
+        for number in range(1, most + 1)
+        for chosen in combinations(semantics.entries, number)
+    ]
+    return min(
+        offers, key=lambda offer: (_count(offer.missing), _count(offer.extra), len(offer.entries))
+    )
+
+
+def _count(kinds: Kinds) -> int:
+    return kinds.value.bit_count()

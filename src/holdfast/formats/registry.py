@@ -1,0 +1,87 @@
+"""The formats of other platforms, by name: what reads, writes and recognizes each. Pure.
+
+A platform's module is loaded when it is asked for, since each may need a library of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import NamedTuple
+
+from holdfast.errors import HoldfastError
+from holdfast.formats.loss import Loss
+from holdfast.formats.platform import Rule, Semantics
+
+__all__ = ["NAMES", "Format", "Reading", "format_named", "format_of"]
+
+_MODULES = {
+    "android": "android",
+}
+NAMES = tuple(_MODULES)
+"""The formats, in the order in which they are tried on a file."""
+
+
+class Reading(NamedTuple):
+    """What a file of a platform says.
+
+    Attributes:
+        rules: Its rules.
+        losses: What of it is no rule, and follows from that.
+    """
+
+    rules: tuple[Rule, ...]
+    losses: tuple[Loss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One platform's file.
+
+    Attributes:
+        name: As commands have it.
+        semantics: How the platform understands its rules.
+        recognizes: Tells by the name and the first bytes whether a file is one.
+        read: Reads a file; raises PolicyError with every mistake and its place.
+        write: Writes rules into a file, beside what it holds already; None where it is import only.
+    """
+
+    name: str
+    semantics: Semantics
+    recognizes: Callable[[str, bytes], bool]
+    read: Callable[[bytes], Reading]
+    write: Callable[[Sequence[Rule], bytes | None], bytes] | None
+
+
+def format_named(name: str) -> Format:
+    """Return a format.
+
+    Raises:
+        HoldfastError: There is none of this name, or a library for it is missing.
+    """
+    if name not in _MODULES:
+        raise HoldfastError(f"there is no format {name!r}", hint=f"choose of {', '.join(NAMES)}")
+    try:
+        found = import_module(f"holdfast.formats.{_MODULES[name]}").FORMAT
+    except ModuleNotFoundError as missing:
+        raise HoldfastError(
+            f"the format {name} needs the package {missing.name}",
+            hint="pip install 'holdfast[platforms]'",
+        ) from missing
+    if not isinstance(found, Format):
+        raise TypeError(f"{name} is no format")
+    return found
+
+
+def format_of(file_name: str, data: bytes) -> Format:
+    """Return the format of a file.
+
+    Raises:
+        HoldfastError: No format recognizes it, or a library is missing.
+    """
+    for name in NAMES:
+        found = format_named(name)
+        if found.recognizes(file_name, data):
+            return found
+    raise HoldfastError(f"{file_name} is in no format that is known", hint="name it with --from")
