@@ -30,6 +30,8 @@ TESTED_ELSEWHERE: dict[str, str] = dict.fromkeys(
     "cli/test_run.py",
 ) | {
     "cli/losses.py": "cli/test_export.py",
+    "formats/android_reading.py": "formats/test_android.py",
+    "formats/android_writing.py": "formats/test_android.py",
     "cli/updates/options.py": "cli/updates/test_group.py",
     "updates/repository.py": "updates/test_publisher.py",
 }

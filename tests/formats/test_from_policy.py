@@ -2,7 +2,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import PolicyError
@@ -24,7 +24,13 @@ PLATFORMS = {
         title="A",
         entries=(Kinds.APEX, Kinds.ANY_DEPTH),
         expiry=Expiry.LOCAL_DAY,
-        exemptions=True,
+        exemptions=(Kinds.APEX, Kinds.ANY_DEPTH),
+        one_entry_a_host=True,
+    ),
+    "nearest": Semantics(
+        title="N",
+        entries=(Kinds.APEX, Kinds.ANY_DEPTH),
+        overlap=Overlap.NEAREST,
         one_entry_a_host=True,
     ),
     "union": Semantics(
@@ -39,7 +45,7 @@ PLATFORMS = {
         title="P",
         entries=(Kinds.APEX, Kinds.ONE_LABEL_DOWN),
         overlap=Overlap.UNKNOWN,
-        places=Places.BY_ROLE,
+        places=Places.BOTH_ROLES,
         one_entry_a_host=True,
     ),
     "names only, two pins": Semantics(
@@ -48,8 +54,12 @@ PLATFORMS = {
         expiry=Expiry.UTC_DAY,
         report_only=True,
         addresses=False,
+        exemptions=(Kinds.APEX,),
         one_entry_a_host=True,
         minimum=2,
+    ),
+    "either role": Semantics(
+        title="D", entries=(Kinds.APEX,), places=Places.EITHER_ROLE, certificate_pins=True
     ),
     "leaf only": Semantics(
         title="L", entries=(Kinds.APEX,), places=Places.LEAF, certificate_pins=True
@@ -128,6 +138,7 @@ chains = st.builds(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
+@settings(max_examples=200)  # for each platform
 @given(policy=policies(), host=st.sampled_from(HOSTS), chain=chains)
 def test_what_is_decided_otherwise_is_a_loss(
     platform: str, policy: Policy, host: str, chain: VerifiedChain

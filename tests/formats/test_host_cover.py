@@ -19,6 +19,7 @@ OKHTTP, APACHE = PLATFORMS["union"], PLATFORMS["union, two depths"]
         (["h.test", "*.h.test"], APPLE, Kinds.ONE_LABEL_DOWN, Kinds(0), Kinds(0)),
         (["h.test", "*.h.test"], OKHTTP, Kinds.ONE_LABEL_DOWN, Kinds(0), Kinds(0)),
         (["**.h.test"], APACHE, Kinds.ONE_LABEL_DOWN, Kinds.DEEPER, Kinds(0)),
+        (["*.h.test"], PLATFORMS["leaf only"], Kinds(0), Kinds.ONE_BELOW, Kinds(0)),
         (["192.0.2.1"], APACHE, Kinds.APEX, Kinds(0), Kinds(0)),
         (["192.0.2.1"], PLATFORMS["names only, two pins"], Kinds(0), Kinds.APEX, Kinds(0)),
     ],

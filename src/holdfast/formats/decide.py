@@ -74,10 +74,24 @@ def rules_for(rules: Sequence[Rule], semantics: Semantics, host: str) -> list[Ru
     if not semantics.hosts:
         return list(rules)
     covering = [(entry, rule) for rule in rules for entry in rule.hosts if entry.covers(host)]
+    if semantics.overlap is Overlap.NEAREST and _is_carved_out(rules, host, covering):
+        return []
     if semantics.overlap is Overlap.UNION or not covering:
         return list({id(rule): rule for _, rule in covering}.values())
     best = max(_specificity(entry, host) for entry, _ in covering)
     return [rule for entry, rule in covering if _specificity(entry, host) == best][:1]
+
+
+def _is_carved_out(
+    rules: Sequence[Rule], host: str, covering: Sequence[tuple[PlatformHost, Rule]]
+) -> bool:
+    """Tell whether an entry for a nearer host stands between a host and what covers it."""
+    nearest = max((entry.host.count(".") for entry, _ in covering), default=-1)
+    return any(
+        entry.host.count(".") > nearest and host.endswith("." + entry.host)
+        for rule in rules
+        for entry in rule.hosts
+    )
 
 
 def _specificity(entry: PlatformHost, host: str) -> tuple[bool, int, int]:
@@ -101,6 +115,8 @@ def _satisfies(
         case Places.ANYWHERE:
             return _any_matches(rule.pins, certificates)
     by_leaf, by_ca = _any_matches(rule.leaf, leaf), _any_matches(rule.ca, above)
+    if semantics.places is Places.EITHER_ROLE:
+        return by_leaf or by_ca
     return (by_leaf or not rule.leaf) and (by_ca or not rule.ca)
 
 

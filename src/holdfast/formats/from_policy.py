@@ -103,10 +103,10 @@ class _Translator:
             return None
         is_report_only = self._set.mode is Mode.REPORT_ONLY
         if is_report_only and not self._semantics.report_only:
-            return self._exemption(covers)
+            return self._exemption()
         pins = self._pins()
         if pins is None:
-            return self._left_out(covers)
+            return self._left_out()
         rule = replace(
             pins, enforced=not is_report_only, expires=self._expiry(), hosts=self._hosts(covers)
         )
@@ -114,7 +114,7 @@ class _Translator:
         self._times()
         return rule if rule.hosts or not self._semantics.hosts else None
 
-    def _exemption(self, covers: tuple[Cover, ...]) -> Rule | None:
+    def _exemption(self) -> Rule | None:
         """Take a report-only set out of what is pinned: enforcing it would refuse."""
         self._lose(
             LossKind.REPORT_ONLY,
@@ -123,13 +123,23 @@ class _Translator:
             f"{self._semantics.title} cannot report only: the hosts are not pinned, and nothing is "
             "reported",
         )
-        return self._left_out(covers)
+        return self._left_out()
 
-    def _left_out(self, covers: tuple[Cover, ...]) -> Rule | None:
+    def _left_out(self) -> Rule | None:
         if not self._is_within_another():
             return None
         if self._semantics.exemptions:
-            return Rule(name=self._set.name, hosts=self._hosts(covers), exempt=True)
+            entries = replace(self._semantics, entries=self._semantics.exemptions)
+            hosts = tuple(entry for one in cover(self._set.hosts, entries) for entry in one.entries)
+            for one in cover(self._set.hosts, entries):
+                if one.missing:
+                    self._lose(
+                        LossKind.SUBDOMAINS,
+                        Effect.REFUSES,
+                        "hosts",
+                        f"under a wider pin set: of {one.host}, {in_words(one.missing)}",
+                    )
+            return Rule(name=self._set.name, hosts=hosts, exempt=True)
         self._lose(
             LossKind.OVERLAP,
             Effect.REFUSES,
@@ -214,7 +224,10 @@ class _Translator:
                     )
                 self._lose_both(both_needed=both_needed)
                 return replace(rule, leaf=leaf)
-        self._lose_both(both_needed=both_needed and not (leaf and ca))
+        is_either = self._semantics.places is Places.EITHER_ROLE
+        self._lose_both(both_needed=both_needed and (is_either or not (leaf and ca)))
+        if is_either:
+            return replace(rule, leaf=leaf, ca=ca)
         if leaf and ca and not both_needed:
             self._lose(
                 LossKind.CA_PINS,
@@ -250,7 +263,7 @@ class _Translator:
         entries: list[PlatformHost] = []
         for one in covers:
             entries += one.entries
-            if not one.entries:
+            if not one.entries and is_ip_literal(one.host):
                 self._lose(
                     LossKind.IP_ADDRESSES,
                     Effect.LETS_THROUGH,
@@ -263,14 +276,14 @@ class _Translator:
                     LossKind.SUBDOMAINS,
                     Effect.LETS_THROUGH,
                     "hosts",
-                    f"of {one.host}, {in_words(one.missing)} cannot be said and are not pinned",
+                    f"not pinned, since it cannot be said: of {one.host}, {in_words(one.missing)}",
                 )
             if one.extra:
                 self._lose(
                     LossKind.SUBDOMAINS,
                     Effect.REFUSES,
                     "hosts",
-                    f"of {one.host}, {in_words(one.extra)} are pinned too",
+                    f"pinned too: of {one.host}, {in_words(one.extra)}",
                 )
                 self._lose_others(one)
         return tuple(entries)

@@ -93,7 +93,7 @@ def _cover_of(host: str, wanted: Kinds, semantics: Semantics) -> Cover:
     most = 1 if semantics.one_entry_a_host else len(semantics.entries)
     offers = [
         Cover(host, wanted, tuple(PlatformHost(host, kinds) for kinds in chosen))
-        for number in range(1, most + 1)
+        for number in range(most + 1)
         for chosen in combinations(semantics.entries, number)
     ]
     return min(

@@ -83,6 +83,7 @@ class Overlap(Enum):
     """What counts for a host that several rules cover."""
 
     MOST_SPECIFIC = auto()
+    NEAREST = auto()  # also where it does not cover the host: then nothing does
     UNION = auto()
     UNKNOWN = auto()  # its makers do not say
 
@@ -92,7 +93,8 @@ class Places(Enum):
 
     ANYWHERE = auto()
     LEAF = auto()
-    BY_ROLE = auto()  # lists for leaf and CA, of which both have to match
+    EITHER_ROLE = auto()  # lists for leaf and CA, of which one has to match
+    BOTH_ROLES = auto()  # lists for leaf and CA, of which both have to match
 
 
 class Expiry(Enum):
@@ -116,7 +118,7 @@ class Semantics:
         key_pins: Whether pins over keys can be said.
         expiry: Whether a rule can end.
         report_only: Whether a rule can report and not refuse.
-        exemptions: Whether hosts can be taken out of a wider rule.
+        exemptions: The kinds of entries by which hosts can be taken out of a wider rule.
         addresses: Whether IP literals can be pinned.
         one_entry_a_host: Whether a host may stand in one entry only.
         minimum: How many pins an enforced rule has at least.
@@ -134,7 +136,7 @@ class Semantics:
     key_pins: bool = True
     expiry: Expiry = Expiry.NONE
     report_only: bool = False
-    exemptions: bool = False
+    exemptions: tuple[Kinds, ...] = ()
     addresses: bool = True
     one_entry_a_host: bool = False
     minimum: int = 1

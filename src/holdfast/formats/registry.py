@@ -16,8 +16,24 @@ from holdfast.formats.platform import Rule, Semantics
 
 __all__ = ["NAMES", "Format", "Reading", "format_named", "format_of"]
 
+# Name -> module and the name of the format in it.
 _MODULES = {
-    "android": "android",
+    "trustkit-android": ("trustkit_android", "FORMAT"),
+    "android": ("android", "FORMAT"),
+    "apple": ("apple", "FORMAT"),
+    "trustkit-ios": ("trustkit_ios", "FORMAT"),
+    "apache": ("apache", "FORMAT"),
+    "okhttp": ("okhttp", "KOTLIN"),
+    "okhttp-java": ("okhttp", "JAVA"),
+    "envoy": ("envoy", "FORMAT"),
+    "tlsa": ("tlsa", "FORMAT"),
+    "hpkp": ("hpkp", "FORMAT"),
+    "chromium": ("chromium", "FORMAT"),
+    "wultra": ("wultra", "FORMAT"),
+    "ghostunnel": ("ghostunnel", "FORMAT"),
+    "postfix": ("postfix", "FORMAT"),
+    "curl-command": ("curl", "COMMAND"),
+    "curl": ("curl", "CONFIG"),
 }
 NAMES = tuple(_MODULES)
 """The formats, in the order in which they are tried on a file."""
@@ -63,7 +79,8 @@ def format_named(name: str) -> Format:
     if name not in _MODULES:
         raise HoldfastError(f"there is no format {name!r}", hint=f"choose of {', '.join(NAMES)}")
     try:
-        found = import_module(f"holdfast.formats.{_MODULES[name]}").FORMAT
+        module, attribute = _MODULES[name]
+        found = getattr(import_module(f"holdfast.formats.{module}"), attribute)
     except ModuleNotFoundError as missing:
         raise HoldfastError(
             f"the format {name} needs the package {missing.name}",

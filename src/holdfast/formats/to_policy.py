@@ -70,6 +70,8 @@ def policy_of(
             rule, name, hosts or patterns_of(rule.hosts), semantics, frozenset(ca_pins), losses
         )
         pin_sets.append(pin_set)
+    if semantics.overlap is Overlap.NEAREST:
+        losses += _of_holes(rules)
     return Imported(Policy(unlisted=unlisted, pin_sets=tuple(pin_sets)), tuple(losses))
 
 
@@ -94,7 +96,7 @@ def _pin_set(
                 f"{leaf[0]} and what follows it match a leaf only",
             )
         )
-    both = semantics.places is Places.BY_ROLE and bool(leaf) and bool(ca)
+    both = semantics.places is Places.BOTH_ROLES and bool(leaf) and bool(ca)
     if both:
         losses += _of_both(rule, name)
     is_enforced = rule.enforced
@@ -159,6 +161,22 @@ def _of_exemption(rule: Rule) -> Loss:
         rule.name,
         f"a policy has no hosts without pins below pinned ones: {hosts} follow the wider set",
     )
+
+
+def _of_holes(rules: Sequence[Rule]) -> Iterable[Loss]:
+    """Tell of hosts below an entry that covers itself only: no rule counts for them there."""
+    for rule in rules:
+        for entry in rule.hosts:
+            below = f"x.{entry.host}"
+            if not entry.covers(below):
+                for other in rules:
+                    if any(one.covers(below) for one in other.hosts):
+                        yield _loss(
+                            LossKind.SUBDOMAINS,
+                            Effect.REFUSES,
+                            other.name,
+                            f"hosts below {entry.host} are not pinned there, and are here",
+                        )
 
 
 def _is_within_another(rule: Rule, rules: Sequence[Rule]) -> bool:

@@ -1,0 +1,206 @@
+"""Rules written into Android's configuration, beside what else it holds.
+
+Only `<pin-set>` of the hosts at hand is replaced. A comment marks what came from a policy, so that
+it can be taken back once the policy drops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+from lxml import etree
+
+from holdfast.errors import HoldfastError
+from holdfast.formats.android_reading import MARK, ROOT, mark_of, marks_of
+from holdfast.formats.platform import Kinds, PlatformHost, Rule
+from holdfast.formats.xml_text import elements, parse, serialize
+from holdfast.pins.host_pattern import canonical_host
+
+__all__ = ["append", "put_rules", "write"]
+
+_INDENT = "    "  # in a new file; elsewhere as the file has it
+
+
+def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
+    """Write rules into a configuration.
+
+    Args:
+        rules: What it is to say of their hosts.
+        present: What the file holds; None for a new one.
+
+    Raises:
+        PolicyError: What it holds is no such file.
+    """
+    root = parse(present, ROOT) if present is not None else etree.Element(ROOT)
+    put_rules(root, rules)
+    return serialize(root, present)
+
+
+def put_rules(root: etree._Element, rules: Sequence[Rule]) -> list[tuple[etree._Element, Rule]]:
+    """Let a configuration say what some rules say.
+
+    Returns:
+        The `<domain-config>`s, and for each what of a rule it is for.
+    """
+    placed = [place for rule in rules for place in _places_for(root, rule)]
+    ours = [config for config, _ in placed]
+    for config in list(root.iter("domain-config")):
+        if config not in ours and mark_of(config) is not None:
+            _take_back(config)
+    for config, rule in placed:
+        _put(config, rule)
+    return placed
+
+
+def _places_for(root: etree._Element, rule: Rule) -> Iterator[tuple[etree._Element, Rule]]:
+    """Yield `<domain-config>`s for the hosts of a rule, and for those that have each.
+
+    What else the file says of a host stays true of it, and of no other: hosts that share a
+    `<domain-config>` with strangers get a copy of it.
+    """
+    domains = {host: one for one in root.iter("domain") if (host := _host_of(one)) is not None}
+    groups: dict[etree._Element | None, list[PlatformHost]] = {}
+    for entry in rule.hosts:
+        around = domains[entry.host].getparent() if entry.host in domains else None
+        groups.setdefault(around, []).append(entry)
+    for present, entries in groups.items():
+        yield (
+            _config_for(root, present, [entry.host for entry in entries]),
+            replace(rule, hosts=tuple(entries)),
+        )
+
+
+def _config_for(
+    root: etree._Element, present: etree._Element | None, hosts: list[str]
+) -> etree._Element:
+    """Return a `<domain-config>` for some hosts alone, which are all in the present one, if any."""
+    if present is not None and set(hosts) == {_host_of(one) for one in elements(present, "domain")}:
+        return present
+    config = etree.Element("domain-config")
+    for host in hosts:
+        etree.SubElement(config, "domain").text = host
+    parent = None if present is None else present.getparent()
+    if present is None or parent is None:
+        append(root, config)
+        return config
+    _copy_settings(present, config)
+    for domain in elements(present, "domain"):
+        if _host_of(domain) in hosts:
+            _remove(domain)
+    append(parent, config, after=present)
+    return config
+
+
+def _host_of(domain: etree._Element) -> str | None:
+    try:
+        return canonical_host((domain.text or "").strip())
+    except HoldfastError:
+        return None
+
+
+def _copy_settings(source: etree._Element, config: etree._Element) -> None:
+    """Give a new `<domain-config>` what its hosts had beside pins."""
+    config.attrib.update(source.attrib)
+    for child in source.iterchildren("*"):
+        if child.tag not in ("domain", "pin-set", "domain-config"):
+            config.append(deepcopy(child))
+
+
+def _put(config: etree._Element, rule: Rule) -> None:
+    """Let a `<domain-config>` say what a rule says, and nothing else of pins."""
+    by_host = {entry.host: entry for entry in rule.hosts}
+    for domain in elements(config, "domain"):
+        below = by_host[_host_of(domain) or ""].kinds is Kinds.ANY_DEPTH
+        if below or domain.get("includeSubdomains") is not None:
+            domain.set("includeSubdomains", "true" if below else "false")
+    new = _pin_set_of(rule)
+    olds = elements(config, "pin-set")
+    if olds and _is_same(olds[0], new) and len(olds) == 1:
+        new = olds[0]  # comments in it stay
+    elif olds:
+        new.tail = olds[0].tail
+        etree.indent(new, _unit_in(config), level=_depth(config) + 1)
+        config.replace(olds[0], new)
+    else:
+        etree.indent(new, _unit_in(config), level=_depth(config) + 1)
+        append(config, new, after=elements(config, "domain")[-1])
+    for comment in marks_of(config):
+        _remove(comment)
+    mark = etree.Comment(f" {MARK}{rule.name} ")
+    mark.tail = "\n" + _unit_in(config) * (_depth(config) + 1)
+    new.addprevious(mark)
+
+
+def _pin_set_of(rule: Rule) -> etree._Element:
+    pin_set = etree.Element("pin-set")
+    if rule.expires is not None:
+        pin_set.set("expiration", rule.expires.isoformat())
+    for pin in rule.pins:
+        element = etree.SubElement(pin_set, "pin", digest="SHA-256")
+        element.text = str(pin).removeprefix("sha256/")
+    return pin_set
+
+
+def _is_same(one: etree._Element, other: etree._Element) -> bool:
+    def said(pin_set: etree._Element) -> tuple[str | None, list[str]]:
+        pins = [(pin.text or "").strip() for pin in elements(pin_set, "pin")]
+        return pin_set.get("expiration"), pins
+
+    return said(one) == said(other)
+
+
+def _take_back(config: etree._Element) -> None:
+    """Remove the pins of a `<domain-config>` that a policy no longer has."""
+    for child in (*elements(config, "pin-set"), *marks_of(config)):
+        _remove(child)
+    has_more = any(child.tag != "domain" for child in config) or config.attrib
+    if not has_more:
+        _remove(config)
+
+
+def append(
+    parent: etree._Element, child: etree._Element, after: etree._Element | None = None
+) -> None:
+    """Add an element in the indentation of its neighbors."""
+    unit, level = _unit_in(parent), _depth(parent) + 1
+    etree.indent(child, unit, level=level)
+    if after is None and len(parent):
+        after = parent[-1]
+    if after is None:
+        parent.text = "\n" + unit * level
+        child.tail = "\n" + unit * (level - 1)
+        parent.append(child)
+        return
+    child.tail = after.tail
+    after.tail = "\n" + unit * level
+    after.addnext(child)
+
+
+def _unit_in(element: etree._Element) -> str:
+    """Return the white space of one level, as the file has it."""
+    text = element.getroottree().getroot().text or ""
+    unit = text.rpartition("\n")[2]
+    return unit if unit and not unit.strip() else _INDENT
+
+
+def _remove(element: etree._Element) -> None:
+    """Remove an element and the white space before it."""
+    parent = element.getparent()
+    if parent is None:
+        return
+    previous = element.getprevious()
+    tail = element.tail
+    parent.remove(element)
+    if previous is not None:
+        if element.getnext() is None and tail is not None and parent[-1] is previous:
+            previous.tail = tail
+    elif not len(parent):
+        parent.text = None
+    elif tail is not None:
+        parent.text = tail
+
+
+def _depth(element: etree._Element) -> int:
+    return sum(1 for _ in element.iterancestors())

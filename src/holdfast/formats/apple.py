@@ -1,0 +1,125 @@
+"""Apple's pinned domains: `NSPinnedDomains` in `Info.plist`, iOS 14 and macOS 11 or later.
+
+Subdomains are those one label below. A leaf list and a CA list both have to match where there are
+both. Which entry counts where two cover a host is not documented.
+
+`HoldfastPinnedDomains` beside it names what came from a policy, so that it can be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from holdfast.errors import PolicyError, Problem
+from holdfast.formats.dictionaries import flag_in, host_of, pins_in, table_in
+from holdfast.formats.platform import Kinds, Overlap, Places, PlatformHost, Rule, Semantics
+from holdfast.formats.plist_text import parse, serialize
+from holdfast.formats.registry import Format, Reading
+from holdfast.pins.pin import Pin
+
+__all__ = ["FORMAT"]
+
+SEMANTICS = Semantics(
+    title="Apple",
+    entries=(Kinds.APEX, Kinds.ONE_LABEL_DOWN),
+    overlap=Overlap.UNKNOWN,
+    places=Places.BOTH_ROLES,
+    addresses=False,
+    one_entry_a_host=True,
+)
+_ATS, _DOMAINS = "NSAppTransportSecurity", "NSPinnedDomains"
+_BELOW, _LEAF, _CA = "NSIncludesSubdomains", "NSPinnedLeafIdentities", "NSPinnedCAIdentities"
+_KEY = "SPKI-SHA256-BASE64"
+_MARK = "HoldfastPinnedDomains"
+
+
+def read(data: bytes) -> Reading:
+    """Read an `Info.plist`.
+
+    Raises:
+        PolicyError: It is none, or its pinned domains are not as Apple has them.
+    """
+    problems: list[Problem] = []
+    transport = table_in(parse(data), _ATS, "", problems)
+    domains = table_in(transport, _DOMAINS, _ATS, problems)
+    rules = tuple(_rules_in(domains, problems))
+    if problems:
+        raise PolicyError(problems)
+    return Reading(rules)
+
+
+def _rules_in(domains: Mapping[str, Any], problems: list[Problem]) -> Iterator[Rule]:
+    for name in domains:
+        place = f"{_DOMAINS}.{name}"
+        entry = table_in(domains, name, _DOMAINS, problems)
+        host = host_of(name, place, problems)
+        leaf = _identities(entry, _LEAF, place, problems)
+        ca = _identities(entry, _CA, place, problems)
+        below = flag_in(entry, _BELOW, place, problems, default=False)
+        if not leaf and not ca:
+            fix = f"write {_LEAF} or {_CA}"
+            problems.append(Problem(place, "the domain has no pins", fix))
+        if host is not None:
+            kinds = Kinds.ONE_LABEL_DOWN if below else Kinds.APEX
+            yield Rule(
+                name=host.replace(".", "-"), hosts=(PlatformHost(host, kinds),), leaf=leaf, ca=ca
+            )
+
+
+def _identities(
+    entry: Mapping[str, Any], key: str, place: str, problems: list[Problem]
+) -> tuple[Pin, ...]:
+    listed = entry.get(key, [])
+    texts = []
+    for index, identity in enumerate(listed if isinstance(listed, list) else [listed]):
+        text = identity.get(_KEY) if isinstance(identity, Mapping) else None
+        if not isinstance(text, str):
+            fix = f"write <dict><key>{_KEY}</key><string>...</string></dict>"
+            problems.append(Problem(f"{place}.{key}[{index}]", f"it has no {_KEY}", fix))
+            continue
+        texts.append(text)
+    return pins_in(tuple(texts), f"{place}.{key}", problems)
+
+
+def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
+    """Write rules into an `Info.plist`, as `Format.write` says."""
+    value = {} if present is None else deepcopy(parse(present))
+    problems: list[Problem] = []
+    former = value.pop(_MARK, [])
+    transport = dict(table_in(value, _ATS, "", problems))
+    domains = dict(table_in(transport, _DOMAINS, _ATS, problems))
+    if problems:
+        raise PolicyError(problems)
+    entries = {entry.host: _entry(rule, entry) for rule in rules for entry in rule.hosts}
+    for name in former if isinstance(former, list) else []:
+        if name not in entries:
+            domains.pop(name, None)
+    domains.update(entries)
+    if domains:
+        transport[_DOMAINS] = domains
+    else:
+        transport.pop(_DOMAINS, None)
+    if transport or _ATS in value:
+        value[_ATS] = transport
+    if entries:
+        value[_MARK] = sorted(entries)
+    return serialize(value, present)
+
+
+def _entry(rule: Rule, host: PlatformHost) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    if host.kinds is not Kinds.APEX:
+        entry[_BELOW] = True
+    for key, pins in ((_CA, rule.ca), (_LEAF, rule.leaf)):
+        if pins:
+            entry[key] = [{_KEY: str(pin).removeprefix("sha256/")} for pin in pins]
+    return entry
+
+
+def _is_apple(_file_name: str, data: bytes) -> bool:
+    return b"NSPinnedDomains" in data
+
+
+FORMAT = Format(name="apple", semantics=SEMANTICS, recognizes=_is_apple, read=read, write=write)

@@ -1,0 +1,69 @@
+"""ghostunnel's `--verify-spki-pin` (a client's server) and `--allow-spki-pin` (a server's clients).
+
+The pin of the leaf takes the place of the check of chain, name and dates.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from holdfast.errors import PolicyError, Problem
+from holdfast.formats.dictionaries import pins_in
+from holdfast.formats.marked_text import text_of
+from holdfast.formats.platform import Places, Rule, Semantics
+from holdfast.formats.registry import Format, Reading
+
+__all__ = ["FORMAT"]
+
+SEMANTICS = Semantics(
+    title="ghostunnel", entries=(), places=Places.LEAF, verifies=False, hosts=False
+)
+_OPTIONS = ("--verify-spki-pin", "--allow-spki-pin")
+_PREFIX = "sha256:"
+
+
+def read(data: bytes) -> Reading:
+    """Read the options of a command line.
+
+    Raises:
+        PolicyError: It has no pins, or one that is none; or the quotes do not match.
+    """
+    try:
+        words = shlex.split(text_of(data), comments=True)
+    except ValueError as error:
+        problem = Problem("", f"this is no command line: {error}", "close the quotation")
+        raise PolicyError([problem]) from None
+    problems: list[Problem] = []
+    texts = []
+    for number, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option not in _OPTIONS:
+            continue
+        text = value if equals else "".join(words[number + 1 : number + 2])
+        if not text.lower().startswith(_PREFIX):
+            fix = f"write {_PREFIX}... (SHA-384 and SHA-512 are not known here)"
+            problems.append(Problem(f"word {number + 1}", "this is no SHA-256 pin", fix))
+            continue
+        texts.append(text[len(_PREFIX) :])
+    pins = pins_in(tuple(texts), _OPTIONS[0], problems)
+    if not texts and not problems:
+        problems.append(Problem("", "there are no pins", f"write {_OPTIONS[0]} {_PREFIX}..."))
+    if problems:
+        raise PolicyError(problems)
+    return Reading((Rule(name="ghostunnel", hosts=(), leaf=pins),))
+
+
+def write(rules: Sequence[Rule], _present: bytes | None) -> bytes:
+    """Write the options as they stand on a command line."""
+    pins = [str(pin).replace("sha256/", _PREFIX) for rule in rules for pin in rule.pins]
+    return " ".join(f"{_OPTIONS[0]} {pin}" for pin in pins).encode() + b"\n"
+
+
+def _is_ghostunnel(_file_name: str, data: bytes) -> bool:
+    return b"-spki-pin" in data
+
+
+FORMAT = Format(
+    name="ghostunnel", semantics=SEMANTICS, recognizes=_is_ghostunnel, read=read, write=write
+)

@@ -1,0 +1,63 @@
+"""Property lists, in XML or binary, read safely and written in the form that they had.
+
+`plistlib` refuses entity declarations, so that none are expanded. It keeps the order of keys, not
+comments: a file whose content does not change is not written anew.
+"""
+
+from __future__ import annotations
+
+import plistlib
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+from holdfast.errors import PolicyError, Problem
+
+__all__ = ["parse", "serialize"]
+
+_LIMIT = 4 * 1024 * 1024  # bytes
+_BINARY = b"bplist00"
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Return the dictionary that a property list is.
+
+    Raises:
+        PolicyError: It is no property list, too long, or no dictionary.
+    """
+    if len(data) > _LIMIT:
+        raise _problem(f"the file has more than {_LIMIT} bytes", "is it the right one?")
+    try:
+        value = plistlib.loads(data)
+    except (
+        plistlib.InvalidFileException,
+        ExpatError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:  # a damaged list makes plistlib raise what it likes
+        raise _problem(f"this is no property list: {error}", "mend it there") from None
+    if not isinstance(value, dict):
+        raise _problem("the property list is no dictionary", "is it the right one?")
+    return value
+
+
+def serialize(value: dict[str, Any], present: bytes | None) -> bytes:
+    """Return the text of a dictionary; the present one where it says the same.
+
+    Args:
+        value: What it is to say.
+        present: What it was read from; None for a new one.
+    """
+    if present is not None and plistlib.loads(present) == value:
+        return present
+    is_binary = present is not None and present.startswith(_BINARY)
+    form = plistlib.FMT_BINARY if is_binary else plistlib.FMT_XML
+    return plistlib.dumps(value, fmt=form, sort_keys=False)
+
+
+def _problem(message: str, fix: str) -> PolicyError:
+    return PolicyError([Problem("", message, fix)])

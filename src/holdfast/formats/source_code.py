@@ -1,0 +1,126 @@
+"""Pins in source code, where a builder takes them: `.add("host", "sha256/...", ...)`.
+
+Only string literals are read; what is put together at run time is told, and never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from holdfast.errors import HoldfastError, Problem
+from holdfast.formats.loss import Effect, Loss, LossKind
+from holdfast.formats.platform import Kinds, PlatformHost, Rule
+from holdfast.pins.host_pattern import HostPattern, Reach
+from holdfast.pins.pin import Pin, quoted
+
+__all__ = ["Addition", "additions_in", "rule_of"]
+
+_PREFIX = "sha256/"
+_ADD = re.compile(r"\.add\(")
+_TOKEN = re.compile(
+    r"""
+    (?P<text>"(?:[^"\\\n]|\\.)*")            # a string literal
+    | (?P<comment>//[^\n]*|/\*.*?\*/)        # a comment
+    | (?P<space>\s+)
+    | (?P<comma>,)
+    | (?P<end>\))
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_LONGEST_CALL = 100_000  # characters
+_KINDS = {
+    Reach.EXACT: Kinds.APEX,
+    Reach.ONE_LABEL: Kinds.ONE_BELOW,
+    Reach.ANY_DEPTH: Kinds.ANY_DEPTH,
+}
+
+
+class Addition(NamedTuple):
+    """One call.
+
+    Attributes:
+        line: Where it begins, from 1.
+        texts: Its string literals.
+        plain: Whether it has nothing else.
+    """
+
+    line: int
+    texts: tuple[str, ...]
+    plain: bool
+
+
+def additions_in(text: str) -> Iterator[Addition]:
+    """Yield the calls of `.add(...)` that have string literals, outside of comments."""
+    masked = _without_comments(text)
+    for call in _ADD.finditer(masked):
+        texts, plain = _arguments(masked, call.end())
+        if texts:
+            yield Addition(text.count("\n", 0, call.start()) + 1, texts, plain)
+
+
+def rule_of(addition: Addition, problems: list[Problem], losses: list[Loss]) -> Rule | None:
+    """Read a call: a pattern, then pins.
+
+    Args:
+        addition: The call.
+        problems: Gets what the platform would refuse.
+        losses: Gets what cannot be known.
+    """
+    place = f"line {addition.line}"
+    if not addition.plain:
+        losses.append(
+            Loss(
+                kind=LossKind.HOSTS,
+                effect=Effect.LETS_THROUGH,
+                place=place,
+                consequence="an argument is put together at run time: what it stands for is not "
+                "imported",
+            )
+        )
+    pattern, *texts = addition.texts
+    try:
+        host = HostPattern.parse(pattern)
+    except HoldfastError as error:
+        problems.append(Problem(place, error.message, error.hint or "mend it"))
+        return None
+    pins = []
+    for text in texts:
+        if not text.startswith(_PREFIX):
+            fix = f"write it as {_PREFIX}..."
+            problems.append(Problem(place, f"{quoted(text)} is not a pin", fix))
+            continue
+        try:
+            pins.append(Pin.parse(text))
+        except HoldfastError as error:
+            problems.append(Problem(place, error.message, error.hint or "take the pin again"))
+    name = host.host.replace(".", "-").replace(":", "-")
+    hosts = (PlatformHost(host.host, _KINDS[host.reach]),)
+    return Rule(name=name, hosts=hosts, anywhere=tuple(dict.fromkeys(pins)))
+
+
+def _arguments(text: str, start: int) -> tuple[tuple[str, ...], bool]:
+    texts: list[str] = []
+    plain = True
+    for token in _TOKEN.finditer(text, start, start + _LONGEST_CALL):
+        if token["end"]:
+            return tuple(texts), plain
+        if token["text"]:
+            texts.append(token["text"][1:-1])
+            plain = plain and "$" not in token["text"] and "\\" not in token["text"]
+        elif token["other"]:
+            plain = False
+    return tuple(texts), False
+
+
+def _without_comments(text: str) -> str:
+    """Replace comments by as much white space, so that places stay."""
+
+    def blank(token: re.Match[str]) -> str:
+        if not token["comment"]:
+            return token[0]
+        return re.sub(r"[^\n]", " ", token["comment"])
+
+    return _TOKEN.sub(blank, text)

@@ -1,0 +1,94 @@
+import plistlib
+from datetime import UTC, datetime
+
+import pytest
+
+from holdfast.errors import PolicyError
+from holdfast.formats.decide import rules_for
+from holdfast.formats.trustkit_ios import FORMAT
+from tests.formats.test_round_trip import ONE, POLICY, TWO, write
+
+TEXTS = [str(pin).removeprefix("sha256/") for pin in (ONE, TWO)]
+PINS = {"TSKPublicKeyHashes": TEXTS, "TSKDisableDefaultReportUri": True}
+BELOW = {**PINS, "TSKIncludeSubdomains": True}
+EXEMPT = {"kSKExcludeSubdomainFromParentPolicy": True}
+
+
+def plist(domains: object) -> bytes:
+    """Return a property list with these pinned domains."""
+    return plistlib.dumps({"TSKConfiguration": {"TSKPinnedDomains": domains}})
+
+
+@pytest.mark.parametrize(
+    ("domains", "host", "counts"),
+    [
+        ({"good.com": BELOW}, "good.com", "good-com"),
+        ({"www.good.com": BELOW}, "sub.www.good.com.www.good.com", "www-good-com"),
+        ({"good.com": BELOW}, "good.com.otherdomaingood.com", None),
+        ({"good.com": BELOW}, "com", None),
+        ({"good.com": PINS}, "www.datatheorem.com", None),
+        ({"good.com": BELOW, "www.good.com": PINS}, "www.good.com", "www-good-com"),
+        ({"good.com": BELOW, "www.good.com": BELOW}, "foo.www.good.com", "www-good-com"),
+        ({"good.com": BELOW, "www.good.com": EXEMPT}, "www.good.com", "www-good-com"),
+    ],
+)
+def test_which_domain_counts(domains: object, host: str, counts: str | None) -> None:
+    """As TSKPinConfigurationTests has it: the longest, an exact one first."""
+    found = rules_for(FORMAT.read(plist(domains)).rules, FORMAT.semantics, host)
+
+    assert [counts] * (counts is not None) == [rule.name for rule in found]
+
+
+@pytest.mark.parametrize(
+    ("domains", "message"),
+    [
+        ({"good.com": {**PINS, "TSKPublicKeyHashes": TEXTS[:1] * 2}}, "distinct"),
+        ({"good.com": {**PINS, "TSKPublicKeyHashes": ["AA"] * 2}}, "pin"),
+        ({"good.com": {**PINS, "TSKExpirationDate": "soon"}}, "date"),
+        ({"good.com": {**PINS, "TSKExpirationDate": datetime(2027, 1, 1)}}, "date"),  # noqa: DTZ001
+        ({"www.good.com": EXEMPT}, "no parent"),
+        ({"good.com": BELOW, "www.good.com": {**EXEMPT, **PINS}}, "stands alone"),
+        ({"good.com": {**PINS, "TSKExcludeSubdomainFromParentPolicy": True}}, "kSKExclude"),
+        ({"10.0.0.1.": PINS}, "matches no host"),
+    ],
+)
+def test_what_trustkit_refuses(domains: object, message: str) -> None:
+    """Told with the domain."""
+    with pytest.raises(PolicyError, match=message) as caught:
+        FORMAT.read(plist(domains))
+
+    assert caught.value.problems[0].place.startswith("TSKPinnedDomains.")
+
+
+def test_one_pin_is_enough_to_report() -> None:
+    """And reports that go elsewhere are a loss."""
+    entry = {"TSKPublicKeyHashes": TEXTS[:1], "TSKEnforcePinning": False}
+    reading = FORMAT.read(plist({"good.com": entry}))
+
+    assert not reading.rules[0].enforced
+    assert ["setting"] == [loss.kind.value for loss in reading.losses]
+
+
+def test_addresses_for_reports_stay() -> None:
+    """And domains that are not ours; ours are taken back."""
+    reports = {"TSKReportUris": ["https://r.example"], "TSKDisableDefaultReportUri": False}
+    present = plist({"api.example.com": {**PINS, **reports}, "mine.test": PINS})
+
+    text = write(FORMAT, POLICY, present)
+    domains = plistlib.loads(text)["TSKConfiguration"]["TSKPinnedDomains"]
+
+    assert reports.items() <= domains["api.example.com"].items()
+    assert "2027-06-30" == domains["api.example.com"]["TSKExpirationDate"]
+    assert FORMAT.write is not None
+    left = plistlib.loads(FORMAT.write((), text))["TSKConfiguration"]["TSKPinnedDomains"]
+    assert ["mine.test"] == list(left)
+    assert "HoldfastPinnedDomains" not in plistlib.loads(FORMAT.write((), text))
+    with pytest.raises(PolicyError, match="no dictionary"):
+        write(FORMAT, POLICY, plist("pinned"))
+
+
+def test_expiry_is_in_utc() -> None:
+    """On iOS; Android has the device's own time."""
+    (rule,) = FORMAT.read(plist({"good.com": {**PINS, "TSKExpirationDate": "2027-06-30"}})).rules
+
+    assert datetime(2027, 6, 30, tzinfo=UTC).date() == rule.expires
