@@ -32,4 +32,4 @@ def test_what_is_no_text() -> None:
     with pytest.raises(PolicyError, match="UTF-8"):
         text_of(b"\xff")
     with pytest.raises(PolicyError, match="more than"):
-        text_of(b" " * (5 * 1024 * 1024))
+        text_of(b" " * (17 * 1024 * 1024))

@@ -22,7 +22,7 @@ def test_the_form_of_a_file_stays() -> None:
         (b"bplist00" + b"\x00" * 40, "no property list"),
         (b"<!DOCTYPE x [<!ENTITY a 'b'>]><plist><string>&a;</string></plist>", "no property list"),
         (b"<plist><dict><key>a</key></dict></plist>", "no property list"),
-        (b"x" * (5 * 1024 * 1024), "more than"),
+        (b"x" * (17 * 1024 * 1024), "more than"),
     ],
 )
 def test_what_is_none(data: bytes, message: str) -> None:

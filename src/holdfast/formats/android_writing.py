@@ -6,7 +6,7 @@ it can be taken back once the policy drops it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -44,8 +44,9 @@ def put_rules(root: etree._Element, rules: Sequence[Rule]) -> list[tuple[etree._
     Returns:
         The `<domain-config>`s, and for each what of a rule it is for.
     """
-    placed = [place for rule in rules for place in _places_for(root, rule)]
-    ours = [config for config, _ in placed]
+    domains = {host: one for one in root.iter("domain") if (host := _host_of(one)) is not None}
+    placed = [place for rule in rules for place in _places_for(root, domains, rule)]
+    ours = {config for config, _ in placed}
     for config in list(root.iter("domain-config")):
         if config not in ours and mark_of(config) is not None:
             _take_back(config)
@@ -54,13 +55,14 @@ def put_rules(root: etree._Element, rules: Sequence[Rule]) -> list[tuple[etree._
     return placed
 
 
-def _places_for(root: etree._Element, rule: Rule) -> Iterator[tuple[etree._Element, Rule]]:
+def _places_for(
+    root: etree._Element, domains: Mapping[str, etree._Element], rule: Rule
+) -> Iterator[tuple[etree._Element, Rule]]:
     """Yield `<domain-config>`s for the hosts of a rule, and for those that have each.
 
     What else the file says of a host stays true of it, and of no other: hosts that share a
     `<domain-config>` with strangers get a copy of it.
     """
-    domains = {host: one for one in root.iter("domain") if (host := _host_of(one)) is not None}
     groups: dict[etree._Element | None, list[PlatformHost]] = {}
     for entry in rule.hosts:
         around = domains[entry.host].getparent() if entry.host in domains else None

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
@@ -16,9 +16,9 @@ from typing import NamedTuple
 from holdfast.certificates.spki import spki_of
 from holdfast.formats.host_cover import Cover, cover, in_words
 from holdfast.formats.loss import Effect, Loss, LossKind
-from holdfast.formats.overlaps import merged, overlaps
+from holdfast.formats.overlaps import at_and_above, merged, overlaps
 from holdfast.formats.platform import Expiry, Kinds, Overlap, Places, PlatformHost, Rule, Semantics
-from holdfast.pins.host_pattern import is_ip_literal
+from holdfast.pins.host_pattern import HostPattern, is_ip_literal
 from holdfast.pins.pin import Pin, PinAlgorithm
 from holdfast.pins.pin_set import Mode, OnExpiry, PinSet, Require, Trust, place_of
 from holdfast.pins.policy import Policy, Unlisted
@@ -47,9 +47,13 @@ def rules_of(policy: Policy, semantics: Semantics) -> Translated:
         CertificateError: An anchor of a private set is no certificate.
     """
     losses = list(_of_the_whole(policy, semantics))
+    owners: dict[str, list[tuple[HostPattern, PinSet]]] = {}
+    for pin_set in policy.pin_sets:
+        for pattern in pin_set.hosts:
+            owners.setdefault(pattern.host, []).append((pattern, pin_set))
     rules = []
     for pin_set in policy.pin_sets:
-        rule = _Translator(policy, pin_set, semantics, losses).rule()
+        rule = _Translator(policy, pin_set, semantics, losses, owners).rule()
         if rule is not None:
             rules.append(rule)
     if semantics.one_entry_a_host:
@@ -87,10 +91,15 @@ class _Translator:
     """Translates one pin set."""
 
     def __init__(
-        self, policy: Policy, pin_set: PinSet, semantics: Semantics, losses: list[Loss]
+        self,
+        policy: Policy,
+        pin_set: PinSet,
+        semantics: Semantics,
+        losses: list[Loss],
+        owners: Mapping[str, list[tuple[HostPattern, PinSet]]],
     ) -> None:
         self._policy, self._set, self._semantics = policy, pin_set, semantics
-        self._losses = losses
+        self._losses, self._owners = losses, owners
 
     def rule(self) -> Rule | None:
         """Return the rule, or None where there is nothing to say or no way to say it."""
@@ -157,11 +166,10 @@ class _Translator:
     def _is_within_another(self) -> bool:
         return any(
             other.covers(pattern.host) or other.covers("x." + pattern.host)
-            for pin_set in self._policy.pin_sets
-            if pin_set is not self._set
-            for other in pin_set.hosts
             for pattern in self._set.hosts
-            if not is_ip_literal(pattern.host)
+            for above in at_and_above(pattern.host)
+            for other, pin_set in self._owners.get(above, ())
+            if pin_set is not self._set
         )
 
     # --- Pins -------------------------------------------------------------------------------------

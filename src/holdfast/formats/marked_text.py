@@ -13,7 +13,7 @@ from holdfast.errors import PolicyError, Problem
 __all__ = ["put_between_marks", "text_of"]
 
 BEGIN, END = "holdfast: begin", "holdfast: end"
-_LIMIT = 4 * 1024 * 1024  # bytes
+_LIMIT = 16 * 1024 * 1024  # bytes
 
 
 def text_of(data: bytes) -> str:

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.platform import Overlap, PlatformHost, Rule, Semantics
+from holdfast.pins.host_pattern import is_ip_literal
 from holdfast.pins.pin_set import place_of
 
-__all__ = ["merged", "overlaps"]
+__all__ = ["at_and_above", "merged", "overlaps"]
 
 
 def merged(rules: list[Rule], semantics: Semantics, losses: list[Loss]) -> list[Rule]:
@@ -67,29 +68,45 @@ def _of_joining(
 
 def overlaps(rules: list[Rule], semantics: Semantics) -> Iterator[Loss]:
     """Tell of rules that count for the same hosts, where the most specific one does not alone."""
-    for index, rule in enumerate(rules):
-        for other in rules[index + 1 :]:
-            if any(_meet(one, two) for one in rule.hosts for two in other.hosts):
-                how = (
-                    "adds the pins of all rules up"
-                    if semantics.overlap is Overlap.UNION
-                    else "does not say which rule counts"
-                )
-                effects = (
-                    (Effect.LETS_THROUGH,)
-                    if semantics.overlap is Overlap.UNION
-                    else (Effect.LETS_THROUGH, Effect.REFUSES)
-                )
-                for subject in (rule.name, other.name):
-                    for effect in effects:
-                        yield Loss(
-                            kind=LossKind.OVERLAP,
-                            effect=effect,
-                            place=f"{place_of(subject)}.hosts",
-                            consequence=f"{semantics.title} {how}, where {rule.name} and "
-                            f"{other.name} cover the same hosts",
-                            subject=subject,
-                        )
+    owners: dict[str, list[tuple[PlatformHost, Rule]]] = {}
+    for rule in rules:
+        for entry in rule.hosts:
+            owners.setdefault(entry.host, []).append((entry, rule))
+    for rule in rules:
+        for entry in rule.hosts:
+            for above in at_and_above(entry.host):
+                for other_entry, other in owners.get(above, ()):
+                    if other is not rule and _meet(entry, other_entry):
+                        yield from _of_overlap(rule, other, semantics)
+
+
+def _of_overlap(rule: Rule, other: Rule, semantics: Semantics) -> Iterator[Loss]:
+    how = (
+        "adds the pins of all rules up"
+        if semantics.overlap is Overlap.UNION
+        else "does not say which rule counts"
+    )
+    effects = [Effect.LETS_THROUGH]
+    if semantics.overlap is not Overlap.UNION:
+        effects.append(Effect.REFUSES)
+    for subject in (rule.name, other.name):
+        for effect in effects:
+            yield Loss(
+                kind=LossKind.OVERLAP,
+                effect=effect,
+                place=f"{place_of(subject)}.hosts",
+                consequence=f"{semantics.title} {how}, where {rule.name} and {other.name} cover "
+                "the same hosts",
+                subject=subject,
+            )
+
+
+def at_and_above(host: str) -> Iterator[str]:
+    """Yield a host and the names above it, the nearest first; of an address only itself."""
+    yield host
+    while not is_ip_literal(host) and "." in host:
+        host = host.partition(".")[2]
+        yield host
 
 
 def _meet(one: PlatformHost, other: PlatformHost) -> bool:

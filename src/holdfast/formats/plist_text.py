@@ -14,7 +14,7 @@ from holdfast.errors import PolicyError, Problem
 
 __all__ = ["parse", "serialize"]
 
-_LIMIT = 4 * 1024 * 1024  # bytes
+_LIMIT = 16 * 1024 * 1024  # bytes
 _BINARY = b"bplist00"
 
 

@@ -1,8 +1,8 @@
 """Wultra's list of certificates, as its server signs and serves it.
 
-An entry is the SHA-256 of a whole certificate and the name in its subject, and ends at a time of its
-own. The list is written unsigned: `ssl-pinning-tool` or the mobile utility server signs it with the
-one key that the application knows.
+An entry is the SHA-256 of a whole certificate and the name in its subject, and ends at a time of
+its own. The list is written unsigned: `ssl-pinning-tool` or the mobile utility server signs it with
+the one key that the application knows.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from holdfast.errors import PolicyError, Problem
 
 __all__ = ["comments", "elements", "parse", "place_of", "serialize"]
 
-_LIMIT = 4 * 1024 * 1024  # bytes
+_LIMIT = 16 * 1024 * 1024  # bytes
 _DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>\n'
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ASCII_BASED = {"UTF-8", "ASCII", "US-ASCII"}
