@@ -91,7 +91,9 @@ def test_a_changed_pin_is_exchanged(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "data", [b"", b"\x00\xff\xfe", b"<", b"{", b"[" * 100_000, b"a" * (17 * 1024 * 1024)]
+    "data",
+    [b"", b"\x00\xff\xfe", b"<", b"{", b"[" * 100_000, b"a" * (17 * 1024 * 1024)],
+    ids=["nothing", "bytes", "a bracket", "a brace", "deep", "long"],
 )
 def test_what_is_no_such_file_is_an_error_or_empty(name: str, data: bytes) -> None:
     """Never a crash."""
