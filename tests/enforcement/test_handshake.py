@@ -16,6 +16,7 @@ from holdfast.pins.chain import ChainCertificate
 from holdfast.pins.pin_set import OnExpiry
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Observed, Outcome, Violation
+from tests.pins.test_host_pins import UnreadableHostPins
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -182,6 +183,25 @@ def test_a_failing_source_refuses(
         )
         assert "no policy today" in verdict.reason
     assert 1 == len(sink.violations)
+
+
+def test_host_pins_that_cannot_be_had_refuse(
+    judge: HandshakeJudge, source: Source, policy: Policy, path: tuple[bytes, ...]
+) -> None:
+    """Whatever is asked about such a host, it is not let pass with the pins of its set."""
+    source.policy = replace(policy, host_pins=UnreadableHostPins())
+
+    for verdict in (
+        judge.decide("localhost", path),
+        judge.decide("localhost", ()),
+        judge.untrusted("localhost", "expired"),
+    ):
+        assert verdict is not None
+        assert (Outcome.UNDECIDABLE, False) == (verdict.outcome, verdict.allowed)
+        assert "damaged entry" in verdict.reason
+    with pytest.raises(PinViolationError, match="damaged entry"):
+        judge.rules_for("localhost")
+    assert not judge.lets_everything_pass("localhost")
 
 
 def test_a_source_of_something_else_refuses(judge: HandshakeJudge, path: tuple[bytes, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
@@ -22,6 +23,7 @@ from holdfast.pins.pin import Pin, PinAlgorithm
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, OnExpiry, PinSet, Require, Trust
 from holdfast.pins.policy import BREAK_GLASS_LIMIT, Policy, Unlisted
 from holdfast.pins.verdict import Match, Outcome, Role, Verdict
+from tests.pins.test_host_pins import UnreadableHostPins
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PAST, FUTURE = NOW - timedelta(days=1), NOW + timedelta(days=1)
@@ -433,3 +435,19 @@ def test_a_denied_key_is_not_worth_verifying() -> None:
     for name in ("leaf", "issuer", "root"):
         denying = policy(denied=(key_of(name),))
         assert not is_worth_verifying(denying, denying.pin_sets[0], RIGHT.certificates)
+
+
+def test_host_pins_that_cannot_be_had_are_refused() -> None:
+    """In every way of asking, and never judged as if the host had none."""
+    unreadable = replace(policy(), host_pins=UnreadableHostPins())
+
+    for verdict in (
+        evaluate(unreadable, HOST, RIGHT, NOW),
+        without_path(unreadable, HOST, "no path"),
+        undecidable(unreadable, HOST, "no path"),
+        untrusted(unreadable, HOST, "no path"),
+    ):
+        assert not verdict.allowed
+        assert verdict.violation
+    assert "damaged entry" in evaluate(unreadable, HOST, RIGHT, NOW).reason
+    assert Outcome.NOT_PINNED is evaluate(unreadable, UNLISTED, RIGHT, NOW).outcome

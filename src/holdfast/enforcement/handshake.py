@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from holdfast.certificates.spki import chain_certificate
 from holdfast.enforcement.errors import PinViolationError
 from holdfast.enforcement.second_look import Look
-from holdfast.errors import CertificateError
+from holdfast.errors import CertificateError, HoldfastError
 from holdfast.pins.chain import PresentedChain, ProvenLeaf, VerifiedChain
 from holdfast.pins.evaluate import evaluate, undecidable, untrusted, without_path
 from holdfast.pins.interfaces import PolicySource, ViolationSink
@@ -108,13 +108,13 @@ class HandshakeJudge:
         """Tell whether a host may be reached over any path: unlisted, allowed, no key denied."""
         try:
             policy = self._source.current()
+            return (
+                policy.unlisted is Unlisted.ALLOW
+                and not policy.denied
+                and policy.pin_set_for(host) is None
+            )
         except Exception:  # noqa: BLE001  whatever a source raises, nothing is known then
             return False
-        return (
-            policy.unlisted is Unlisted.ALLOW
-            and not policy.denied
-            and policy.pin_set_for(host) is None
-        )
 
     def exceptions_for(self, host: str, pin_set: PinSet | None) -> tuple[LocalException, ...]:
         """Return the local exceptions whose anchors vouch for paths to a canonical host now."""
@@ -263,7 +263,10 @@ class HandshakeJudge:
     def _decide(
         self, policy: Policy, host: str, path: tuple[bytes, ...], trust: Trust | None
     ) -> Verdict:
-        pin_set = policy.pin_set_for(host)
+        try:
+            pin_set = policy.pin_set_for(host)
+        except HoldfastError as error:  # the pins of a host among a million, in a file
+            return _source_failed(host, error)
         if trust is None and pin_set is not None:
             return undecidable(policy, host, "the connection was made without a check of the name")
         if trust is not None and trust is not (pin_set.trust if pin_set else Trust.PUBLIC):

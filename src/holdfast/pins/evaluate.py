@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from holdfast.errors import HoldfastError
 from holdfast.pins.chain import ChainCertificate, PresentedChain, ProvenLeaf, VerifiedChain
 from holdfast.pins.pin import Pin, PinAlgorithm
 from holdfast.pins.pin_set import Digests, Mode, OnExpiry, PinSet, Require, Trust
@@ -33,7 +34,10 @@ def evaluate(
     Returns:
         The first outcome that applies: undecidable, denied, not-pinned, match, expired, mismatch.
     """
-    pin_set = policy.pin_set_for(host)
+    try:
+        pin_set = policy.pin_set_for(host)
+    except HoldfastError as error:
+        return undecidable(policy, host, f"the pins of the host cannot be had: {error}")
     if isinstance(chain, ProvenLeaf) and (pin_set is None or pin_set.trust is not Trust.PINS_ONLY):
         return undecidable(
             policy, host, "nothing vouches for the certificate: no path was verified"
@@ -104,7 +108,11 @@ def without_path(policy: Policy, host: str, reason: str) -> Verdict:
     That is undecidable, but for a host that no pattern covers while no key is denied: nothing on
     the path could matter.
     """
-    if policy.pin_set_for(host) is None and not policy.denied:
+    try:
+        is_unlisted = policy.pin_set_for(host) is None
+    except HoldfastError:
+        is_unlisted = False
+    if is_unlisted and not policy.denied:
         return _not_pinned(policy, host, None)
     return undecidable(policy, host, reason)
 
@@ -130,7 +138,10 @@ def effective_mode(pin_set: PinSet, now: datetime) -> Mode:
 def _refused_unchecked(
     outcome: Outcome, policy: Policy, host: str, reason: str, presented: PresentedChain | None
 ) -> Verdict:
-    pin_set = policy.pin_set_for(host)
+    try:
+        pin_set = policy.pin_set_for(host)
+    except HoldfastError:  # it is refused all the same
+        pin_set = None
     mode = pin_set.mode if pin_set else None
     return Verdict(
         outcome=outcome,

@@ -184,7 +184,7 @@ def _pins(pin_set: PinSet) -> list[Problem]:
             Problem("", "it has no pins", "add `leaf`, `backup` or `ca`, or remove the set")
         )
     if len({pin.digest for pin in pins}) < len(pins):
-        problems += _repeated_pins(pin_set)
+        problems += repeated_pins(pin_set.leaf, pin_set.backup, pin_set.ca)
     if pin_set.require is Require.LEAF_AND_CA and not (
         (pin_set.leaf or pin_set.backup) and pin_set.ca
     ):
@@ -194,10 +194,13 @@ def _pins(pin_set: PinSet) -> list[Problem]:
     return problems
 
 
-def _repeated_pins(pin_set: PinSet) -> list[Problem]:
+def repeated_pins(
+    leaf: tuple[Pin, ...], backup: tuple[Pin, ...], ca: tuple[Pin, ...]
+) -> list[Problem]:
+    """Find pins that stand twice, in one list or in two."""
     problems = []
     seen: dict[Pin, str] = {}
-    for key, pins in (("leaf", pin_set.leaf), ("backup", pin_set.backup), ("ca", pin_set.ca)):
+    for key, pins in (("leaf", leaf), ("backup", backup), ("ca", ca)):
         for index, pin in enumerate(pins):
             place = f"{key}[{index}]"
             if pin in seen:

@@ -2,12 +2,18 @@
 
 Immutable all the way down, so that a verdict made from it stays true and an identity comparison
 says "unchanged".
+
+`host_pins` gives hosts pins of their own, in place of those of the set that covers them, and can
+change nothing else (see `host_pins.py`). A dictionary is checked here, whole. Another mapping, as
+of a million hosts in a file, is asked at each look-up: it must not change, must compare equal only
+to one that says the same, and raises a HoldfastError for an entry that cannot be read.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,6 +22,7 @@ from types import MappingProxyType
 from holdfast.errors import PolicyError, Problem
 from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.host_pattern import Reach
+from holdfast.pins.host_pins import HostPins, host_problem, misfits
 from holdfast.pins.pin import Pin, PinAlgorithm
 from holdfast.pins.pin_set import PinSet
 
@@ -40,6 +47,8 @@ class OnStale(StrEnum):
 
 
 _Index = Mapping[str, PinSet]
+_NO_HOST_PINS: Mapping[str, HostPins] = MappingProxyType({})
+_REMEMBERED = 1024  # hosts with pins of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +56,8 @@ class Policy:
     """The pin sets of an application; also the simplest `PolicySource`, one that never changes.
 
     Raises:
-        PolicyError: Two sets have one name, one pattern or one client, or a denied entry is not a
-            key pin.
+        PolicyError: Two sets have one name, one pattern or one client, a denied entry is not a key
+            pin, or the pins of a host break a rule of its set.
         TypeError: A field has another type than declared: text for an enumeration, or a list for a
             tuple.
     """
@@ -57,11 +66,15 @@ class Policy:
     pin_sets: tuple[PinSet, ...] = ()
     denied: tuple[Pin, ...] = ()
     on_stale: OnStale = OnStale.ENFORCE
+    host_pins: Mapping[str, HostPins] = field(
+        default_factory=lambda: _NO_HOST_PINS, repr=False, hash=False
+    )
     denied_digests: frozenset[bytes] = field(init=False, repr=False, compare=False)
     _exact: _Index = field(init=False, repr=False, compare=False)
     _one_label: _Index = field(init=False, repr=False, compare=False)
     _any_depth: _Index = field(init=False, repr=False, compare=False)
     _clients: _Index = field(init=False, repr=False, compare=False)
+    _with_host_pins: dict[str, PinSet] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the rules between sets and build the look-up tables."""
@@ -71,6 +84,7 @@ class Policy:
             and type(self.on_stale) is OnStale
             and type(self.pin_sets) is tuple
             and type(self.denied) is tuple
+            and isinstance(self.host_pins, Mapping)
         ):
             raise TypeError("a policy takes enumerations and tuples; see its fields")
         denied = [problem.under("holdfast") for problem in denied_problems(self.denied)]
@@ -85,9 +99,7 @@ class Policy:
                 else:
                     index[pattern.host] = pin_set
         clients = _client_index(self.pin_sets, problems)
-        if problems:
-            raise PolicyError(problems)
-        object.__setattr__(self, "_clients", MappingProxyType(clients))
+        object.__setattr__(self, "_with_host_pins", {})
         object.__setattr__(self, "denied_digests", frozenset(pin.digest for pin in self.denied))
         for attribute, reach in (
             ("_exact", Reach.EXACT),
@@ -95,13 +107,39 @@ class Policy:
             ("_any_depth", Reach.ANY_DEPTH),
         ):
             object.__setattr__(self, attribute, MappingProxyType(indices[reach]))
+        object.__setattr__(self, "_clients", MappingProxyType(clients))
+        problems += self._keep_host_pins()
+        if problems:
+            raise PolicyError(problems)
 
     def current(self) -> Policy:
         """Return itself, as the policy in force."""
         return self
 
     def pin_set_for(self, host: str) -> PinSet | None:
-        """Return the set whose most specific pattern covers a canonical host; O(labels)."""
+        """Return the set whose most specific pattern covers a canonical host; O(labels).
+
+        It has the pins of the host, where the host has some of its own.
+
+        Raises:
+            HoldfastError: Nobody can say which those are; never where `host_pins` is a dictionary.
+        """
+        covering = self._covering(host)
+        if covering is None or self.host_pins is _NO_HOST_PINS:
+            return covering
+        known = self._with_host_pins.get(host)
+        if known is not None:
+            return known
+        pins = self.host_pins.get(host)
+        if pins is None:
+            return covering
+        if len(self._with_host_pins) >= _REMEMBERED:
+            # The oldest alone: who holds a verdict compares its set with this one by identity.
+            with suppress(RuntimeError):  # another thread came in between
+                self._with_host_pins.pop(next(iter(self._with_host_pins), ""), None)
+        return self._with_host_pins.setdefault(host, pins.within(covering))
+
+    def _covering(self, host: str) -> PinSet | None:
         found = self._exact.get(host) or self._any_depth.get(host)
         rest = host
         while found is None:
@@ -120,6 +158,19 @@ class Policy:
         if found is None and (domain := identity.trust_domain) is not None:
             found = self._clients.get(domain.text)
         return found
+
+    def _keep_host_pins(self) -> list[Problem]:
+        """Take the entries of a dictionary, so that nobody changes them, and check them."""
+        given = self.host_pins
+        if given is _NO_HOST_PINS or not isinstance(given, dict | MappingProxyType):
+            return []
+        object.__setattr__(self, "host_pins", MappingProxyType(dict(given)) or _NO_HOST_PINS)
+        if any(type(host) is not str or type(pins) is not HostPins for host, pins in given.items()):
+            raise TypeError("host_pins is a mapping of hosts to HostPins")
+        found = (host_problem(host) for host in given)
+        covering = {host: pin_set for host in given if (pin_set := self._covering(host))}
+        problems = [problem for problem in found if problem is not None]
+        return [one.under("host_pins") for one in [*problems, *misfits(given, covering)]]
 
 
 def break_glass_problems(pin_sets: tuple[PinSet, ...], now: datetime) -> list[Problem]:

@@ -1,7 +1,7 @@
 """From a `Policy` to the plain data of which `policy_from_document` makes an equal one.
 
 What has its default is left out. Times become RFC 3339 text in UTC, so that the data fit into JSON
-as they are.
+as they are. `host_pins` are no part of the document: they are signed beside it, for each host.
 """
 
 from __future__ import annotations
