@@ -31,7 +31,7 @@ from holdfast.updates.roles import PROFILES
 _HOSTS = 200
 
 
-class _Origin(ThreadingHTTPServer):
+class Origin(ThreadingHTTPServer):
     """Serves a folder, and counts."""
 
     daemon_threads = True
@@ -45,7 +45,7 @@ class _Origin(ThreadingHTTPServer):
             disable_nagle_algorithm = True
 
             def send_header(self, keyword: str, value: str) -> None:
-                if keyword == "Content-Length" and self.path.endswith(".json"):
+                if keyword == "Content-Length" and not self.path.endswith("/"):
                     origin.requests += 1
                     origin.bytes += int(value)
                 super().send_header(keyword, value)
@@ -78,7 +78,7 @@ def _policy(generation: int) -> Policy:
     )
 
 
-def _peer(origin: _Origin, root: bytes, folder: Path) -> Callable[[], object]:
+def _peer(origin: Origin, root: bytes, folder: Path) -> Callable[[], object]:
     metadata, targets = folder / "metadata", folder / "targets"
     for one in (metadata, targets):
         one.mkdir(parents=True)
@@ -107,7 +107,7 @@ def measure(folder: Path, rounds: int) -> None:
     publisher = Publisher.created(folder / "served", keys, PROFILES["saas"], datetime.now(UTC))
     hour = timedelta(hours=1)
     publisher.publish(_policy(0), refresh=hour, rules=True)
-    origin = _Origin(folder / "served")
+    origin = Origin(folder / "served")
 
     def client(cache: Path) -> UpdateClient:
         return UpdateClient(

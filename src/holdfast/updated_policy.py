@@ -13,10 +13,11 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from holdfast.errors import HostNameError, UpdateError
+from holdfast.pins.host_pattern import canonical_host
 from holdfast.pins.pin_set import Mode
 from holdfast.pins.verdict import Outcome
 from holdfast.updates.adoption import Adoption
@@ -51,6 +52,7 @@ class UpdatedPolicy:
         allow_weakening: bool = False,
         background: bool = True,
         adoption: Adoption | None = None,
+        hosts: Sequence[str] | Literal["every"] = (),
     ) -> None:
         """Load what is kept, and begin to follow.
 
@@ -67,9 +69,13 @@ class UpdatedPolicy:
             allow_weakening: Whether those who hold the offline keys may weaken the seed.
             background: Whether to refresh without being told to.
             adoption: Where to tell which policy is in force; by default nobody is told.
+            hosts: The hosts whose own pins are followed, where the repository has pins for single
+                hosts; the others are judged by the pins of their sets. "every" follows all of
+                them, in one large file, as a gateway needs.
 
         Raises:
             PolicyError: The seed has a mistake.
+            HostNameError: A host is none.
             UpdateError: The root cannot be read, an address is none, or a package is missing.
             CacheError: There is no place for a cache.
             TrustStoreError: The platform has no trust anchors.
@@ -81,11 +87,13 @@ class UpdatedPolicy:
             from holdfast.updates.fetcher import OriginFetcher
             from holdfast.updates.refresher import Refresher
             from holdfast.updates.seed import load_seed
+            from holdfast.updates.signed_hosts import Wanted
         except ModuleNotFoundError as missing:
             raise UpdateError(
                 f"signed updates need the package {missing.name}",
                 hint="pip install 'holdfast[updates]'",
             ) from missing
+        wanted = Wanted(every_host=True) if hosts == "every" else Wanted(_canonical(hosts))
         urls = (url, *mirrors)
         channel = channel or _channel_to(urls if adoption is None else (*urls, adoption.url))
         data = _root_bytes(root)
@@ -98,6 +106,7 @@ class UpdatedPolicy:
             seed=None if seed is None else load_seed(seed, datetime.now(UTC)),
             allow_weakening=allow_weakening,
             after_refresh=(lambda _: None) if sender is None else sender.note,
+            wanted=wanted,
         )
         self._refresher = Refresher(self._client)
         self._is_followed = background
@@ -115,6 +124,18 @@ class UpdatedPolicy:
     def refresh(self) -> Refreshed:
         """Ask for updates now, and wait for them. It raises nothing; the answer says what came."""
         return self._client.refresh()
+
+    def follow(self, *hosts: str) -> None:
+        """Follow the own pins of more hosts, from the next refresh on; that is brought forward.
+
+        Until then they are judged by the pins of their sets.
+
+        Raises:
+            HostNameError: A host is none.
+        """
+        self._client.follow(_canonical(hosts))
+        if self._is_followed:
+            self._refresher.hint()
 
     def note_violation(self, violation: Violation) -> None:
         """Bring the next update forward: the pins may have changed. Nothing waits for it.
@@ -142,6 +163,12 @@ def _may_have_changed(verdict: Verdict) -> bool:
     if not verdict.allowed or verdict.outcome is Outcome.EXPIRED:
         return True
     return verdict.outcome is Outcome.MISMATCH and verdict.mode is Mode.REPORT_ONLY
+
+
+def _canonical(hosts: Sequence[str]) -> frozenset[str]:
+    if isinstance(hosts, str):
+        raise HostNameError("`hosts` is one text", hint='write a list of hosts, or "every"')
+    return frozenset(map(canonical_host, hosts))
 
 
 def _channel_to(urls: Sequence[str]) -> OwnChannel:

@@ -6,8 +6,8 @@
 2. A weakening needs the offline threshold *and* the client's leave. One stolen online key could
    otherwise make any host pins-only with a leaf of the thief's.
 3. Nothing below the floor is accepted, whoever signed it.
-4. The emergency role alone may not deny all that a set has: that would lock everybody out. Such a
-   list is not applied, and the policy counts as incomplete.
+4. The emergency role alone may not deny all that a set, or a followed host, has: that would lock
+   everybody out. Such a list is not applied, and the policy counts as incomplete.
 5. Denials outlast the file that brought them, until a higher epoch says what still holds; only the
    offline threshold can begin one.
 6. A candidate is held to rule 1 and 2 as the stable policy is, and by every client: what one of
@@ -17,11 +17,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from holdfast.errors import UpdateError
+from holdfast.errors import Problem, UpdateError
+from holdfast.pins.host_pins import HostPins, read_host_pins
 from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy
 from holdfast.updates.document import (
@@ -32,6 +33,7 @@ from holdfast.updates.document import (
     bundle_from_bytes,
     deny_list_from_bytes,
 )
+from holdfast.updates.document_text import refusal
 from holdfast.updates.effective import effective_policy, wholly_denied
 from holdfast.updates.freshness import Floor
 from holdfast.updates.roll_out import chosen_policy, is_chosen
@@ -52,6 +54,8 @@ class Given:
         break_glass: `breakglass/sets.json`, where there is one.
         epoch: Of the top-level targets.
         expires: When the state is no longer fresh, with an offset.
+        hosts: The entry of each followed host that has pins of its own.
+        index: The pins of all hosts instead, where they are followed.
         problems: Why something that must be there is not.
     """
 
@@ -61,6 +65,8 @@ class Given:
     break_glass: bytes | None
     epoch: int
     expires: datetime = field(compare=False)
+    hosts: Mapping[str, object] = field(default_factory=dict)
+    index: Mapping[str, HostPins] | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -129,7 +135,7 @@ def accept(
     candidate = bundle.candidate
     if candidate is not None:
         _refuse_more_than_pins(measure, candidate.policy, "the candidate in its bundle")
-    policy = chosen_policy(bundle, installation)
+    policy = _with_host_pins(given, chosen_policy(bundle, installation))
     notes = list(given.problems)
     deny = _deny_list(given, policy, denied, notes)
     is_complete = given.emergency is not None and not notes
@@ -207,6 +213,26 @@ def _measure(given: Given, seed: Policy | None, now: datetime, *, allow_weakenin
                 hint="ship a new seed, or allow weakening",
             )
     return policy
+
+
+def _with_host_pins(given: Given, policy: Policy) -> Policy:
+    """Let hosts have the pins of their own that were signed by the role `pins`.
+
+    Rule 1 needs no look at them: they cannot change anything else.
+    """
+    if given.index is not None:
+        return replace(policy, host_pins=given.index)
+    if not given.hosts:
+        return policy
+    problems: list[Problem] = []
+    pins = {
+        host: read
+        for host, entry in given.hosts.items()
+        if (read := read_host_pins(entry, host, problems)) is not None
+    }
+    if problems:
+        raise refusal(problems, "host pins")
+    return replace(policy, host_pins=pins)
 
 
 def _deny_list(given: Given, policy: Policy, denied: frozenset[Pin], notes: list[str]) -> DenyList:

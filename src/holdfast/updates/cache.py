@@ -62,6 +62,7 @@ _LOCK_INTERVAL = 0.02  # seconds
 _SMALL = 4096  # bytes; what `current` and `sealed` have at most
 _MOST_TRIES = 10  # readings while others publish faster than we read
 _SEALED = "sealed"
+_KEPT_SUFFIXES = {".json", ".sqlite"}  # what else is there was left by a kill
 
 _Checked = TypeVar("_Checked")
 
@@ -257,7 +258,7 @@ class Refresh:
         (self.metadata / "root.json").unlink(missing_ok=True)
         check_tree(self._work)
         for path in files_below(self._work):
-            if path.suffix != ".json":
+            if path.suffix not in _KEPT_SUFFIXES:
                 path.unlink()
         for path in self._generations.iterdir():
             if not path.name.isdecimal():
@@ -342,7 +343,7 @@ class Refresh:
         return {
             path.relative_to(self._work): path
             for path in files_below(self._work)
-            if path.suffix == ".json" and not path.is_symlink()
+            if path.suffix in _KEPT_SUFFIXES and not path.is_symlink()
         }
 
     def _same_as_work(self, numbers: list[int]) -> Generation | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,9 +26,11 @@ from holdfast.updates.effective import effective_policy
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.freshness import Floor, State, state_of, trusted_now
 from holdfast.updates.installation import new_installation
+from holdfast.updates.host_index import HostIndex
 from holdfast.updates.memory import NO_FLOOR
 from holdfast.updates.seed import Seed
 from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from holdfast.updates.signed_hosts import NOBODY, IndexFile, Wanted
 
 __all__ = ["HARD_LIMIT", "InForce", "Refreshed", "UpdateClient"]
 
@@ -95,6 +97,7 @@ class UpdateClient:
         seed: Seed | None = None,
         allow_weakening: bool = False,
         hard_limit: timedelta = HARD_LIMIT,
+        wanted: Wanted = NOBODY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         after_refresh: Callable[[UpdateClient], None] = lambda _: None,
     ) -> None:
@@ -107,6 +110,7 @@ class UpdateClient:
             seed: The policy that ships with the application.
             allow_weakening: Whether the offline threshold may weaken the seed.
             hard_limit: How long a policy is stale before it is expired.
+            wanted: The hosts whose own pins are followed.
             clock: The time, with an offset.
             after_refresh: Called at the end of each refresh; it must neither raise nor wait.
         """
@@ -115,6 +119,8 @@ class UpdateClient:
         self._allow_weakening = allow_weakening
         self._hard_limit, self._clock = hard_limit, clock
         self._after_refresh = after_refresh
+        self._wanted = wanted
+        self._index: HostIndex | None = None
         self._refreshing = threading.Lock()
         self._floor = (
             NO_FLOOR if seed is None else replace(NO_FLOOR, epoch=seed.epoch, serial=seed.serial)
@@ -165,6 +171,10 @@ class UpdateClient:
             kept = self._relaxed = in_force.policy, _report_only(in_force.policy)
         return kept[1]
 
+    def follow(self, hosts: Iterable[str]) -> None:
+        """Ask for the pins of more hosts, in canonical form, from the next refresh on."""
+        self._wanted = self._wanted._replace(hosts=self._wanted.hosts.union(hosts))
+
     def refresh(self) -> Refreshed:
         """Ask the origin, and put in force what it says."""
         with self._refreshing:
@@ -194,6 +204,7 @@ class UpdateClient:
                 now=now,
                 metadata=work.metadata,
                 targets=work.targets,
+                wanted=self._wanted,
             )
             accepted = self._accept(files, now, memory.denied)
             if accepted.is_staged:
@@ -253,11 +264,12 @@ class UpdateClient:
             now=generation.verified_at,
             metadata=generation.metadata,
             targets=generation.targets,
+            wanted=self._wanted,
         )
         return self._accept(files, generation.verified_at, denied)
 
     def _accept(self, files: SignedFiles, now: datetime, denied: frozenset[str]) -> Accepted:
-        given = _given(files)
+        given = _given(files, self._opened(files.hosts.index))
         # Most refreshes bring a new timestamp and nothing else.
         known = self._accepted
         asked = given, denied, self._installation
@@ -276,6 +288,14 @@ class UpdateClient:
         )
         self._accepted = *asked, accepted
         return accepted
+
+    def _opened(self, file: IndexFile | None) -> HostIndex | None:
+        """Return the file of all hosts, the same object while it is the same file."""
+        if file is None:
+            return None
+        if self._index is None or self._index.digest != file.digest:
+            self._index = HostIndex(file.path, file.digest)
+        return self._index
 
     def _put(self, accepted: Accepted) -> None:
         before, after = self._in_force, _in_force(accepted)
@@ -298,8 +318,8 @@ class UpdateClient:
         return trusted_now(self._clock(), self._floor)
 
 
-def _given(files: SignedFiles) -> Given:
-    problems = (files.emergency_problem, files.breakglass_problem)
+def _given(files: SignedFiles, index: HostIndex | None) -> Given:
+    problems = (files.emergency_problem, files.breakglass_problem, *files.hosts.problems)
     return Given(
         pins=files.pins.content,
         policy=None if files.policy is None else files.policy.content,
@@ -307,6 +327,8 @@ def _given(files: SignedFiles) -> Given:
         break_glass=None if files.breakglass is None else files.breakglass.content,
         epoch=files.epoch,
         expires=files.timestamp_expires,
+        hosts=files.hosts.entries,
+        index=index,
         problems=tuple(problem for problem in problems if problem is not None),
     )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from holdfast.certificates.spki import spki_of
@@ -61,6 +62,9 @@ def effective_policy(
 def wholly_denied(policy: Policy, deny: DenyList) -> tuple[str, ...]:
     """Return the names of the sets that nothing could satisfy any more, because of denied keys.
 
+    Hosts with pins of their own are sets of one host, unless a file has those of all hosts: it is
+    asked for one host at a time.
+
     The emergency role alone may not cause that: whoever holds its key could lock everybody out.
     A certificate pin counts as not denied, since its key is not known.
 
@@ -68,7 +72,12 @@ def wholly_denied(policy: Policy, deny: DenyList) -> tuple[str, ...]:
         CertificateError: A private set has an anchor that is no certificate.
     """
     denied = deny.denied.union(policy.denied)
-    return tuple(one.name for one in policy.pin_sets if _is_wholly_denied(one, denied))
+    sets = {one.name: one for one in policy.pin_sets}
+    if isinstance(policy.host_pins, MappingProxyType):
+        sets |= {
+            f"host {host}": one for host in policy.host_pins if (one := policy.pin_set_for(host))
+        }
+    return tuple(name for name, one in sets.items() if _is_wholly_denied(one, denied))
 
 
 def _is_wholly_denied(pin_set: PinSet, denied: frozenset[Pin]) -> bool:

@@ -12,6 +12,7 @@ What is fetched is trusted for its signature alone; that is checked elsewhere.
 from __future__ import annotations
 
 import io
+import os
 import re
 import socket
 import threading
@@ -39,7 +40,7 @@ from holdfast.errors import HostNameError, UpdateError
 from holdfast.findings.escape import escaped
 from holdfast.pins.host_pattern import canonical_host
 from holdfast.pins.interfaces import OwnChannel
-from holdfast.updates.own_files import read_file
+from holdfast.updates.own_files import create_file, read_file
 
 if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
@@ -54,6 +55,7 @@ _DEADLINE = 20.0  # seconds, for a transfer
 _GAP = 5.0  # seconds, for connecting, and between two pieces
 _SOON = 0.001  # seconds; 0 would mean not to wait at all
 _CHUNK = 16 * 1024  # bytes; python-tuf's own 400 kB are read before it looks at its limit
+_SLOWEST = 512 * 1024  # bytes a second, of a large file
 _METADATA_LIMIT = 5 * 1024 * 1024  # bytes; each role has a lower one of its own
 _TEXT_LIMIT = 200  # characters of an error that someone else chose
 _HEADERS = {"accept-encoding": "identity", "user-agent": "holdfast"}
@@ -170,6 +172,31 @@ class OriginFetcher(_InMemory):
             self._connection.close()
             self._connection = None
 
+    def save(self, name: str, path: Path, length: int) -> None:
+        """Write a file as it comes, unverified: one that is too large for memory.
+
+        Args:
+            name: Of the file, below the origin.
+            path: Where to write it.
+            length: The bytes that it should have. It may take longer than another one by a second
+                for each 512 KiB of them.
+
+        Raises:
+            DownloadError: It cannot be had, or is longer.
+            OSError: It cannot be written.
+        """
+        deadline = self._deadline + length / _SLOWEST
+        with (
+            os.fdopen(create_file(path), "wb") as file,
+            closing(self._transfer(_Message("GET", name), deadline)) as pieces,
+        ):
+            for piece in pieces:
+                if file.tell() + len(piece) > length:
+                    raise DownloadLengthMismatchError(f"{name} has more than {length} bytes")
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+
     def post(self, name: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Post a body, once; of the answer only the status counts.
 
@@ -182,14 +209,14 @@ class OriginFetcher(_InMemory):
             DownloadError: It cannot be sent, or the status is not of success.
         """
         self.close()  # on a connection that is used again it might have to be sent twice
-        with closing(self._transfer(_Message("POST", name, body, headers))) as pieces:
+        with closing(self._transfer(_Message("POST", name, body, headers), self._deadline)) as pieces:
             next(pieces, None)
 
     def _fetch(self, url: str) -> Generator[bytes, None, None]:
-        return self._transfer(_Message("GET", url))
+        return self._transfer(_Message("GET", url), self._deadline)
 
-    def _transfer(self, message: _Message) -> Generator[bytes, None, None]:
-        watch = _Watch(self._deadline)
+    def _transfer(self, message: _Message, deadline: float) -> Generator[bytes, None, None]:
+        watch = _Watch(deadline)
         is_whole = False
         try:
             watch.start()

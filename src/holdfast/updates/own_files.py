@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not block
+_MOST_HASHED = 16
+_HASHED: dict[tuple[int, int, int, int], str] = {}
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -111,14 +113,60 @@ def replace_file(path: Path, content: bytes, mode: int = _FILE_MODE) -> None:
     Raises:
         OSError: It cannot be written; what was there stays.
     """
-    draft = path.with_name(f"{path.name}.new")
-    with os.fdopen(create_file(draft), "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
+    replace_files(path.parent, [(path.name, content)], mode)
+
+
+def replace_files(
+    folder: Path, contents: Iterable[tuple[str, bytes]], mode: int = _FILE_MODE
+) -> None:
+    """Put files in place, each as a whole; all are on the disk when that is done.
+
+    Args:
+        folder: Where they belong.
+        contents: The name of each, and what it is to hold; asked for one by one.
+        mode: Who may do what with them.
+
+    Raises:
+        OSError: One cannot be written; of that one and those after it, what was there stays.
+    """
+    for name, content in contents:
+        draft = folder / f"{name}.new"
+        with os.fdopen(create_file(draft), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / name)
+    sync_folder(folder)
+
+
+def sha256_of(path: Path, length: int) -> str | None:
+    """Return the SHA-256 of a file of this length, in hexadecimal; None if it has another one.
+
+    A file that has not changed since this process hashed it last is not read again.
+
+    Raises:
+        CacheError: It is not ours alone.
+        OSError: It cannot be read.
+    """
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        check(path, is_folder=False)  # says more of a link
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        _check_status(path, status, is_folder=False)
+        if status.st_size != length:
+            return None
+        identity = (status.st_dev, status.st_ino, status.st_mtime_ns, length)
+        known = _HASHED.get(identity)
+        if known is None:
+            known = hashlib.file_digest(file, "sha256").hexdigest()
+            if len(_HASHED) >= _MOST_HASHED:
+                _HASHED.clear()
+            _HASHED[identity] = known
+    return known
 
 
 def sync_file(path: Path) -> None:

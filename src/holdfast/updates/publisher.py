@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.errors import UpdateError
+from holdfast.errors import Problem, UpdateError
+from holdfast.pins.host_pins import HostPins
 from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy
 from holdfast.updates.document import (
@@ -30,7 +31,9 @@ from holdfast.updates.document import (
     deny_list_from_bytes,
     deny_list_to_bytes,
 )
+from holdfast.updates.document_text import refusal
 from holdfast.updates.effective import effective_policy
+from holdfast.updates.host_publisher import HostPublisher, host_pins_problems
 from holdfast.updates.repository import Repository
 from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL, RoleRule
 from holdfast.updates.roll_out import SALT_BYTES, Candidate, in_order_of_names
@@ -41,7 +44,7 @@ from holdfast.updates.weakening import Change, changes, may_be_made_by_pins_role
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-__all__ = ["Publication", "Publisher", "RoleStatus"]
+__all__ = ["HostPublication", "Publication", "Publisher", "RoleStatus"]
 
 _ONLINE = ("snapshot", "timestamp")
 
@@ -64,6 +67,23 @@ class Publication:
     signed: tuple[str, ...]
     candidate: Candidate | None = None
     dropped: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostPublication:
+    """What was published for single hosts.
+
+    Attributes:
+        serial: Of the bundle, which is the same otherwise.
+        hosts: How many have pins of their own now.
+        bins: How many bins were signed.
+        has_index: Whether there is a file of all of them.
+    """
+
+    serial: int
+    hosts: int
+    bins: int
+    has_index: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,7 @@ class Publisher:
     def __init__(self, repository: Repository) -> None:
         """Take a repository; see `opened` and `created`."""
         self._repository = repository
+        self._hosts = HostPublisher(repository)
 
     @classmethod
     def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Publisher:
@@ -155,6 +176,7 @@ class Publisher:
                     f"{in_words(found) or 'it is the first'}",
                     hint="publish it with --rules, where the keys of `targets` are",
                 )
+            self._hosts.check(bundle.policy)
             self._repository.put("targets", POLICY_TARGET, content)
             signing.append("targets")
         self._repository.put("pins", PINS_TARGET, content)
@@ -218,6 +240,41 @@ class Publisher:
         self._repository.write(signing)
         return Publication(bundle.serial, told, signing, candidate, dropped)
 
+    def publish_hosts(
+        self, hosts: Mapping[str, HostPins | None], *, changes: bool, index: bool | None = None
+    ) -> HostPublication:
+        """Publish the pins of single hosts, which satisfy the sets that cover them.
+
+        Args:
+            hosts: Their pins by canonical host; None, among changes, for a host that is to have
+                none of its own any more.
+            changes: Whether the hosts that are not named stay as they are.
+            index: Whether there is to be a file of all of them; by default as it was.
+
+        Raises:
+            UpdateError: There is no policy yet, or keys are missing. Nothing was published.
+            PolicyError: A host does not fit the policy. Nothing was published.
+            OSError: It cannot be written. What was served still is.
+        """
+        bundle = self.bundle()
+        if bundle is None:
+            raise UpdateError("there is no policy yet", hint="publish one first")
+        wanted = {host: pins for host, pins in hosts.items() if pins is not None}
+        problems: list[Problem] = []
+        for host, pins in wanted.items():
+            problems += host_pins_problems(host, pins, bundle.policy)
+        if problems:
+            raise refusal(problems, "host pins")
+        if changes:
+            bins = self._hosts.change(hosts, index=index)
+        else:
+            bins = self._hosts.replace(wanted, index=index)
+        # A serial of its own: nothing older is accepted afterwards, and it can be asked for.
+        after = replace(bundle, serial=bundle.serial + 1, issued=self._repository.now)
+        self._repository.put("pins", PINS_TARGET, bundle_to_bytes(after))
+        self._repository.write(("pins", *_ONLINE))
+        return HostPublication(after.serial, self._hosts.count, bins, self._hosts.has_index)
+
     def deny(self, keys: Iterable[Pin]) -> DenyList:
         """Deny keys, beside those that are denied.
 
@@ -270,6 +327,8 @@ class Publisher:
         if len(keys) != number:
             raise UpdateError(f"{role} has {number} keys, and {len(keys)} are new")
         self._repository.exchange_keys(role, keys)
+        if role == "pins":
+            self._hosts.sign_again()
         owner = "root" if role in TOP_LEVEL else "targets"
         signing = tuple(dict.fromkeys((owner, role, *_ONLINE)))
         self._repository.write(signing)
@@ -289,6 +348,8 @@ class Publisher:
         """
         due = [role for role in ("targets", *DELEGATED) if self._is_due(role)]
         signing = [role for role in due if self._repository.has_enough(role)]
+        if self._repository.has_enough("pins") and self._hosts.sign_again(only_due=True):
+            signing = list(dict.fromkeys((*signing, "pins")))
         if signing or self._is_due("snapshot"):
             signing.append("snapshot")
         signing.append("timestamp")

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,10 @@ from tuf.api.metadata import (
     Targets,
     Timestamp,
 )
+from tuf.api.serialization.json import JSONSerializer
 
 from holdfast.errors import UpdateError
-from holdfast.updates.own_files import replace_file
+from holdfast.updates.own_files import replace_file, replace_files, sync_file, sync_folder
 from holdfast.updates.roles import DELEGATED, TOP_LEVEL, RoleRule
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ class Repository:
         signers = {one.public_key.keyid: one for several in keys.values() for one in several}
         return cls(folder, signers, now, _first(keys, rules, now))
 
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self._folder
+
     def signed(self, role: str) -> Any:  # noqa: ANN401  each role signs a type of its own
         """Return what a role signs."""
         return self._metadata[role].signed
@@ -142,11 +148,59 @@ class Repository:
         target = self.signed(role).targets.get(path)
         return None if target is None else (self._folder / _place(target)).read_bytes()
 
+    def path_of(self, role: str, path: str) -> Path:
+        """Return where a file is that a role lists."""
+        return self._folder / _place(self.signed(role).targets[path])
+
     def put(self, role: str, path: str, content: bytes) -> None:
         """Let a role list a file."""
         target = TargetFile.from_data(path, content, ["sha256"])
         self.signed(role).targets[path] = target
         self._changed[_place(target)] = content
+
+    def put_file(self, role: str, path: str, draft: Path) -> None:
+        """Let a role list a file that is too large for memory; the draft is moved into its place.
+
+        Raises:
+            OSError: It cannot be moved.
+        """
+        target = TargetFile.from_file(path, str(draft), ["sha256"])
+        draft.chmod(_PUBLIC)
+        sync_file(draft)
+        place = self._folder / _place(target)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(place)
+        sync_folder(place.parent)
+        self.signed(role).targets[path] = target
+
+    def write_delegated(
+        self, delegator: str, delegated: Iterable[tuple[str, Metadata[Targets]]]
+    ) -> None:
+        """Sign and write metadata of roles that sign with the keys of the role that delegates.
+
+        No client comes to them before the snapshot that names them is written: see `write`.
+
+        Args:
+            delegator: The role that delegates; `write` it afterwards, and the snapshot.
+            delegated: The name of each role and its metadata; asked for one by one.
+
+        Raises:
+            UpdateError: Keys are missing. Nothing was written.
+            OSError: They cannot be written.
+        """
+        self._require(delegator)
+        signers = self.at_hand(delegator)[: self.rule(delegator).threshold]
+        meta = self.signed("snapshot").meta
+
+        def files() -> Iterator[tuple[str, bytes]]:
+            for role, metadata in delegated:
+                for signer in signers:
+                    metadata.sign(signer, append=True)
+                meta[f"{role}.json"] = MetaFile(metadata.signed.version)
+                name = f"{metadata.signed.version}.{role}.json"
+                yield name, metadata.to_bytes(JSONSerializer(compact=True))
+
+        replace_files(self._folder / "metadata", files(), _PUBLIC)
 
     def exchange_keys(self, role: str, keys: Sequence[Signer]) -> None:
         """Give a role other keys; of the root, the former ones have to sign once more.
@@ -203,7 +257,8 @@ class Repository:
     def _refer(self, role: str) -> None:
         """Let snapshot and timestamp say what they stand for."""
         if role == "snapshot":
-            self.signed(role).meta = {
+            # Whatever else it names stays: a role that is gone from it would stop clients.
+            self.signed(role).meta |= {
                 f"{one}.json": MetaFile(self.signed(one).version) for one in ("targets", *DELEGATED)
             }
         if role == "timestamp":

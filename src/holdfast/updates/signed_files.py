@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile, Targets
@@ -30,7 +31,9 @@ from tuf.ngclient import Updater, UpdaterConfig
 from holdfast.errors import UpdateError
 from holdfast.findings.escape import escaped
 from holdfast.updates.fetcher import METADATA, TARGETS, KeptMetadata, OriginFetcher
+from holdfast.updates.host_bins import is_bin, table_of
 from holdfast.updates.own_files import create_file, read_file, sync_folder
+from holdfast.updates.signed_hosts import NO_HOSTS, NOBODY, SignedHosts, Wanted, signed_hosts
 
 __all__ = ["CONFIG", "EPOCH_FIELD", "SignedFile", "SignedFiles", "fetch", "verify_kept"]
 
@@ -42,7 +45,8 @@ _STRONG_HASHES = {"sha256", "sha384", "sha512"}
 CONFIG = UpdaterConfig(
     # python-tuf's 256 lock a client out for good that is further behind.
     max_root_rotations=1024,
-    # The targets role and the first one that it delegates a path to: nobody delegates further.
+    # The targets role and the first one that it delegates a path to. Only `pins` delegates further,
+    # to bins of hosts, for which this is raised by one.
     max_delegations=1,
     root_max_length=128 * 1024,
     timestamp_max_length=16 * 1024,
@@ -93,6 +97,8 @@ class SignedFiles:
         epoch: Of the top-level targets, at least 1.
         timestamp_version: Of the timestamp.
         timestamp_expires: When the state is no longer fresh.
+        hosts: The pins of single hosts, as far as they were asked for. What is missing of them
+            makes the client stale too.
     """
 
     pins: SignedFile
@@ -104,6 +110,7 @@ class SignedFiles:
     epoch: int
     timestamp_version: int
     timestamp_expires: datetime
+    hosts: SignedHosts = NO_HOSTS
 
 
 def fetch(
@@ -113,6 +120,7 @@ def fetch(
     now: datetime,
     metadata: Path,
     targets: Path,
+    wanted: Wanted = NOBODY,
 ) -> SignedFiles:
     """Bring a working copy up to date, and return what it holds.
 
@@ -120,12 +128,13 @@ def fetch(
     back to. No other thread or process may use it meanwhile.
 
     Args:
-        fetchers: The origin and its mirrors, tried in this order. One from which the emergency file
-            cannot be had counts only if it is no better at the others.
+        fetchers: The origin and its mirrors, tried in this order. One from which the emergency
+            file, or pins of hosts, cannot be had counts only if it is no better at the others.
         root: The root metadata that ships with the application.
         now: The time as of which to verify.
         metadata: The folder for metadata.
         targets: The folder for targets.
+        wanted: The hosts whose own pins are fetched too.
 
     Raises:
         UpdateError: No origin has a state that verifies.
@@ -146,23 +155,27 @@ def fetch(
                     bootstrap=root,
                 ),
                 now,
-                targets,
+                (metadata, targets),
+                wanted,
+                fetcher,
             )
         except UpdateError as error:
             problems.append(f"{fetcher.origin}: {error}")
         else:
-            if files.emergency_problem is None:
+            if files.emergency_problem is None and not files.hosts.problems:
                 return files
             is_partial = True
         finally:
             fetcher.close()
     if is_partial:
         # A later origin may have moved the copy on: what counts is what it holds now.
-        return verify_kept(root=root, now=now, metadata=metadata, targets=targets)
+        return verify_kept(root=root, now=now, metadata=metadata, targets=targets, wanted=wanted)
     raise UpdateError("; ".join(problems) or "there is no origin to fetch from")
 
 
-def verify_kept(*, root: bytes, now: datetime, metadata: Path, targets: Path) -> SignedFiles:
+def verify_kept(
+    *, root: bytes, now: datetime, metadata: Path, targets: Path, wanted: Wanted = NOBODY
+) -> SignedFiles:
     """Verify what is kept and return it; ask no network, and write nothing.
 
     Args:
@@ -170,6 +183,7 @@ def verify_kept(*, root: bytes, now: datetime, metadata: Path, targets: Path) ->
         now: The time as of which to verify.
         metadata: The folder of the metadata.
         targets: The folder of the targets.
+        wanted: The hosts whose own pins are returned too.
 
     Raises:
         UpdateError: It does not verify.
@@ -186,7 +200,8 @@ def verify_kept(*, root: bytes, now: datetime, metadata: Path, targets: Path) ->
             bootstrap=root,
         ),
         now,
-        targets,
+        (metadata, targets),
+        wanted,
     )
 
 
@@ -197,6 +212,12 @@ class _WritingUpdater(Updater):
         path = Path(self._dir, "root_history", f"{version}.root.json")
         if not path.is_file() or path.read_bytes() != data:
             super()._persist_root(version, data)
+
+    def _persist_metadata(self, rolename: str, data: bytes) -> None:
+        """Leave the bin that is kept where another one has come for it."""
+        if is_bin(rolename):
+            table_of(cast("Targets", self._trusted_set[rolename]), rolename)
+        super()._persist_metadata(rolename, data)
 
 
 class _ReadingUpdater(Updater):
@@ -212,10 +233,16 @@ class _ReadingUpdater(Updater):
         pass
 
 
-def _verified(start: Callable[[], Updater], now: datetime, targets: Path) -> SignedFiles:
+def _verified(
+    start: Callable[[], Updater],
+    now: datetime,
+    folders: tuple[Path, Path],
+    wanted: Wanted,
+    origin: OriginFetcher | None = None,
+) -> SignedFiles:
     """Run python-tuf; of what it raises, only what the disk says passes as it is."""
     try:
-        return _Verification(start(), now, targets).files()
+        return _Verification(start(), now, folders, origin).files(wanted)
     except (UpdateError, OSError):
         raise
     except Exception as error:  # metadata is outside input to a library with many errors
@@ -229,17 +256,24 @@ def _text(error: Exception) -> str:
 class _Verification:
     """One run over a repository, or over what is kept of one."""
 
-    def __init__(self, updater: Updater, now: datetime, targets: Path) -> None:
+    def __init__(
+        self,
+        updater: Updater,
+        now: datetime,
+        folders: tuple[Path, Path],
+        origin: OriginFetcher | None,
+    ) -> None:
         self._updater = updater
+        self._origin = origin
         self._trusted = updater._trusted_set  # noqa: SLF001  rule 2
-        self._folder = targets
+        self._metadata, self._folder = folders
         if not isinstance(getattr(self._trusted, "reference_time", None), datetime):
             raise UpdateError(
                 "this release of python-tuf cannot be told the time", hint="install tuf 7"
             )
         self._trusted.reference_time = now
 
-    def files(self) -> SignedFiles:
+    def files(self, wanted: Wanted) -> SignedFiles:
         """Verify everything."""
         self._updater.refresh()
         pins = self._file(_PINS)
@@ -250,6 +284,14 @@ class _Verification:
         if emergency is None and emergency_problem is None:
             emergency_problem = f"the repository has no {_EMERGENCY.path}"
         breakglass, breakglass_problem = self._spared(_BREAK_GLASS)
+        hosts = signed_hosts(
+            self._updater,
+            self._trusted,
+            wanted,
+            metadata=self._metadata,
+            targets=self._folder,
+            download=None if self._origin is None else self._save,
+        )
         timestamp = self._trusted.timestamp
         return SignedFiles(
             pins=pins,
@@ -261,7 +303,12 @@ class _Verification:
             epoch=_epoch_of(self._trusted.targets),
             timestamp_version=timestamp.version,
             timestamp_expires=timestamp.expires,
+            hosts=hosts,
         )
+
+    def _save(self, name: str, path: Path, length: int) -> None:
+        if self._origin is not None:
+            self._origin.save(f"{TARGETS}{name}", path, length)
 
     def _spared(self, place: _Place) -> tuple[SignedFile | None, str | None]:
         """Return a file, or why it cannot be had."""
@@ -277,7 +324,7 @@ class _Verification:
         info = self._info(place)
         path = self._folder / place.local_name
         if info is None:
-            if not isinstance(self._updater, _ReadingUpdater):
+            if self._origin is not None:
                 path.unlink(missing_ok=True)
             return None
         if info.length > place.limit:
@@ -286,7 +333,7 @@ class _Verification:
             raise UpdateError(f"{place.path} is signed by a weak hash")
         content = _verified_content(path, info)
         if content is None:
-            if isinstance(self._updater, _ReadingUpdater):
+            if self._origin is None:
                 raise UpdateError(f"{path} is missing or damaged")
             content = self._download(path, info)
         return SignedFile(place.path, place.role, content)

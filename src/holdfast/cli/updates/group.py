@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from holdfast.cli.updates.emergency import breakglass, deny
+from holdfast.cli.updates.host_pins import hosts
 from holdfast.cli.updates.init import init
 from holdfast.cli.updates.preview import command as preview
 from holdfast.cli.updates.publish import publish
@@ -41,5 +42,5 @@ def command() -> None:
     """
 
 
-for _one in (init, publish, deny, breakglass, rotate_key, resign, status, seed, preview):
+for _one in (init, publish, hosts, deny, breakglass, rotate_key, resign, status, seed, preview):
     command.add_command(_one)
