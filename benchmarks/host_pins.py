@@ -22,13 +22,13 @@ from typing import Any
 
 from _interleaved import compare, timed
 from securesystemslib.signer import CryptoSigner
-from updates import Origin
 
 from holdfast import HostPattern, Mode, Pin, PinSet, Policy, Unlisted
 from holdfast.pins.host_pins import HostPins
 from holdfast.updates.host_index import HostIndex
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.roles import PROFILES
+from updates import Origin
 
 _CLIENT = """
 import json, resource, sys, time
@@ -161,9 +161,7 @@ def measure(folder: Path, number: int, rounds: int) -> None:
 def _look_up(served: Path, number: int, rounds: int) -> None:
     (path,) = sorted((served / "targets" / "pins").glob("*.sqlite"), key=_age)[-1:]
     index = HostIndex(path, "0" * 64)
-    policy = Policy(
-        unlisted=Unlisted.ALLOW, pin_sets=_policy().pin_sets, host_pins=index
-    )
+    policy = Policy(unlisted=Unlisted.ALLOW, pin_sets=_policy().pin_sets, host_pins=index)
     (pin_set,) = policy.pin_sets
     pick = [_host(one) for one in random.sample(range(number), 1000)]
     peer = {host: _pins(one).within(pin_set) for one, host in enumerate(pick)}

@@ -12,7 +12,7 @@ its pins and nothing else: mode, trust, expiry and all the rest are the set's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from holdfast.errors import HoldfastError, PolicyError, Problem
@@ -46,15 +46,16 @@ class HostPins:
 
     def __post_init__(self) -> None:
         """Check what does not depend on the set."""
-        pins: tuple[Pin, ...] = ()
-        for one in (self.leaf, self.backup, self.ca):
-            if type(one) is not tuple or any(type(pin) is not Pin for pin in one):
-                raise TypeError("the pins of a host are tuples of pins")
-            pins += one
-        problems = _number_problems(pins)
-        if not problems and len(set(pins)) < len(pins):
-            problems = repeated_pins(self.leaf, self.backup, self.ca)
-        if problems:
+        if not (type(self.leaf) is type(self.backup) is type(self.ca) is tuple):
+            raise TypeError("the pins of a host are tuples")
+        pins = self.leaf + self.backup + self.ca
+        if not all([type(pin) is Pin for pin in pins]):  # a list, since it is the faster
+            raise TypeError("the pins of a host are pins; text is read by Pin.parse")
+        if not 0 < len(pins) <= MOST_PINS:
+            raise PolicyError([_wrong_number(len(pins))])
+        if len({pin.digest for pin in pins}) < len(pins) and (
+            problems := repeated_pins(self.leaf, self.backup, self.ca)
+        ):
             raise PolicyError(problems)
 
     def within(self, pin_set: PinSet) -> PinSet:
@@ -63,7 +64,7 @@ class HostPins:
         Raises:
             PolicyError: They do not satisfy the rules of such a set, as for two pins.
         """
-        return replace(pin_set, leaf=self.leaf, backup=self.backup, ca=self.ca)
+        return pin_set.with_pins(self.leaf, self.backup, self.ca)
 
 
 def read_host_pins(value: object, place: str, problems: list[Problem]) -> HostPins | None:
@@ -71,7 +72,7 @@ def read_host_pins(value: object, place: str, problems: list[Problem]) -> HostPi
 
     Args:
         value: What was decoded.
-        place: Where it stands.
+        place: Where it stands; empty for a document of its own.
         problems: Where problems are added.
     """
     table = table_at(value, place, problems)
@@ -94,7 +95,7 @@ def read_host_pins(value: object, place: str, problems: list[Problem]) -> HostPi
             return HostPins(**fields)
         except PolicyError as error:
             found += error.problems
-    problems += [problem.under(place) for problem in found]
+    problems += [problem.under(place) for problem in found] if place else found
     return None
 
 
@@ -135,10 +136,10 @@ def misfits(pins: Mapping[str, HostPins], covering: Mapping[str, PinSet]) -> lis
     return problems
 
 
-def _number_problems(pins: tuple[Pin, ...]) -> list[Problem]:
-    if not pins:
-        return [Problem("", "the host has no pins", "add `leaf`, `backup` or `ca`")]
-    return [_too_many("", len(pins))] if len(pins) > MOST_PINS else []
+def _wrong_number(count: int) -> Problem:
+    if count:
+        return _too_many("", count)
+    return Problem("", "the host has no pins", "add `leaf`, `backup` or `ca`")
 
 
 def _too_many(place: str, count: int) -> Problem:

@@ -7,9 +7,10 @@ them) are the policy's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 
 from holdfast.errors import PolicyError, Problem
 from holdfast.pins.client_identity import ClientIdentity
@@ -133,6 +134,22 @@ class PinSet:
         """Return the pins that a CA may match."""
         return self._by_role()[1]
 
+    def with_pins(
+        self, leaf: tuple[Pin, ...], backup: tuple[Pin, ...], ca: tuple[Pin, ...]
+    ) -> PinSet:
+        """Return the same set with other pins, checked as any set is; `replace` takes twice as long.
+
+        Raises:
+            PolicyError: It breaks a rule.
+        """
+        other = object.__new__(PinSet)
+        for keep, value in zip(_KEEP_REST, _rest_of(self), strict=True):
+            keep(other, value)
+        for keep, value in zip(_KEEP_PINS, (leaf, backup, ca, None), strict=True):
+            keep(other, value)
+        other.__post_init__()
+        return other
+
     def _by_role(self) -> tuple[Digests, Digests]:
         """Prepare the look-ups on first use: a process talks to few of many sets."""
         digests = self._digests
@@ -145,6 +162,14 @@ class PinSet:
     def pins(self) -> tuple[Pin, ...]:
         """Return every pin of the set."""
         return self.leaf + self.backup + self.ca
+
+
+_PINS = ("leaf", "backup", "ca", "_digests")
+_REST = [field.name for field in fields(PinSet) if field.name not in _PINS]
+_rest_of = attrgetter(*_REST)
+# The slots themselves: the class is frozen.
+_KEEP_REST = [getattr(PinSet, name).__set__ for name in _REST]
+_KEEP_PINS = [getattr(PinSet, name).__set__ for name in _PINS]
 
 
 def place_of(name: str) -> str:

@@ -79,7 +79,8 @@ class HostIndex(Mapping[str, HostPins]):
         try:
             self._restrict()
             self._check()
-        except sqlite3.Error as error:
+            self._cursor = self._connection.cursor()
+        except (sqlite3.Error, CacheError) as error:
             raise UpdateError(f"{self._source} is no file of host pins: {error}") from error
 
     def __getitem__(self, host: str) -> HostPins:
@@ -90,11 +91,16 @@ class HostIndex(Mapping[str, HostPins]):
             PolicyError: Its entry has a mistake.
             CacheError: Its entry cannot be read.
         """
-        rows = self._rows(_LOOK_UP, host)
-        if not rows:
+        try:
+            with _ASKING:
+                row = self._cursor.execute(_LOOK_UP, (host,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+        if row is None:
             raise KeyError(host)
         try:
-            leaf, backup, ca = map(_pins, rows[0])
+            leaf, backup, ca = row
+            leaf, backup, ca = _pins(leaf), _pins(backup), _pins(ca)
             return HostPins(leaf=leaf, backup=backup, ca=ca)
         except HoldfastError as error:
             problem = Problem(ascii(host), error.message, "publish the host pins again")
@@ -155,9 +161,10 @@ class HostIndex(Mapping[str, HostPins]):
             with _ASKING:
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise CacheError(
-                f"{self._source} cannot be read: {error}", hint="the next refresh may mend it"
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: sqlite3.Error) -> CacheError:
+        return CacheError(f"{self._source} cannot be read: {error}")
 
 
 def write_index(path: Path, hosts: Iterable[tuple[str, HostPins]]) -> None:
@@ -212,7 +219,9 @@ def _bytes(pins: tuple[Pin, ...]) -> bytes:
 
 
 def _pins(value: object) -> tuple[Pin, ...]:
-    """Read a list of pins; the canonical text of a digest is not asked for, nor whose it is."""
+    """Read a list of pins."""
+    if value == b"":
+        return ()
     if type(value) is not bytes or len(value) % _STEP or len(value) > MOST_PINS * _STEP:
         raise PolicyError([Problem("", "this is no list of pins", "publish it again")])
     pins = []

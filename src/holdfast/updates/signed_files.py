@@ -142,7 +142,9 @@ def fetch(
     """
     problems: list[str] = []
     is_partial = False
+    files = None
     for fetcher in fetchers:
+        files = None
         try:
             files = _verified(
                 lambda fetcher=fetcher: _WritingUpdater(  # type: ignore[misc]
@@ -167,6 +169,8 @@ def fetch(
             is_partial = True
         finally:
             fetcher.close()
+    if files is not None:
+        return files  # of the last origin: nobody has changed the copy since
     if is_partial:
         # A later origin may have moved the copy on: what counts is what it holds now.
         return verify_kept(root=root, now=now, metadata=metadata, targets=targets, wanted=wanted)
