@@ -6,14 +6,17 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from urllib.request import urlopen
 
 import pytest
+from securesystemslib.signer import CryptoSigner, Signer
 
 import holdfast
 from holdfast.enforcement.own_channel import VerifiedChannel
-from holdfast.errors import UpdateError
+from holdfast.errors import HostNameError, UpdateError
 from holdfast.lab.authorities import Authority
+from holdfast.pins.host_pins import HostPins
 from holdfast.pins.pin_set import Mode
 from holdfast.pins.verdict import Observed, Verdict, Violation
 from holdfast.testing import PinnedServer
@@ -21,6 +24,8 @@ from holdfast.updated_policy import Adoption
 from holdfast.updates.adoption import report_from_bytes
 from holdfast.updates.document import Bundle, DenyList, bundle_to_bytes, deny_list_to_bytes
 from holdfast.updates.freshness import State
+from holdfast.updates.publisher import Publisher
+from holdfast.updates.roles import PROFILES
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import SignedRepository
 
@@ -229,3 +234,90 @@ def test_a_missing_root_is_told(tmp_path: Path) -> None:
     """With what to do about it."""
     with pytest.raises(UpdateError, match="ship the root"):
         holdfast.UpdatedPolicy(root=tmp_path / "root.json", url="https://localhost/")
+
+
+@pytest.fixture
+def follow_hosts(
+    channel: tuple[Authority, VerifiedChannel], pinned_server: PinnedServer, tmp_path: Path
+) -> Iterator[Follow]:
+    """Follow a repository whose set has retired pins, and the server its own, the right ones."""
+    authority, way = channel
+    right = pinned_server.policy.pin_sets[0]
+    retired = replace(right, leaf=(holdfast.Pin.of_spki(b"retired"),))
+    keys: dict[str, list[Signer]] = {
+        role: [CryptoSigner.generate_ed25519() for _ in range(rule.keys)]
+        for role, rule in PROFILES["small"].items()
+    }
+    served = tmp_path / "served"
+    publisher = Publisher.created(served, keys, PROFILES["small"], datetime.now(UTC))
+    policy = replace(pinned_server.policy, pin_sets=(retired,))
+    publisher.publish(policy, refresh=timedelta(minutes=15), rules=True)
+    own = HostPins(leaf=right.leaf, backup=right.backup, ca=right.ca)
+    publisher.publish_hosts({"localhost": own}, changes=False, index=True)
+    (tmp_path / "root.json").write_bytes(publisher.root)
+    files = {
+        path.relative_to(served).as_posix(): path.read_bytes()
+        for path in served.rglob("*")
+        if path.is_file()
+    }
+    with Origin(files, authority.issue("localhost")) as origin:
+        yield lambda **settings: holdfast.UpdatedPolicy(
+            root=tmp_path / "root.json",
+            url=origin.url,
+            cache=tmp_path / "cache",
+            channel=way,
+            **settings,
+        )
+
+
+def _connects(policy: holdfast.UpdatedPolicy, pinned_server: PinnedServer) -> bool:
+    context = holdfast.PinningContext(policy, public_anchors=pinned_server.anchors_path)
+    with suppress(OSError), urlopen(pinned_server.url, context=context) as response:
+        return bool(200 == response.status)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [((), False), (["other.example"], False), (["LocalHost."], True), ("every", True)],
+)
+def test_a_followed_host_is_judged_by_its_own_pins(
+    follow_hosts: Follow,
+    pinned_server: PinnedServer,
+    hosts: list[str] | Literal["every"],
+    expected: bool,
+) -> None:
+    """In real connections; the others by those of the set, which are wrong here."""
+    policy = follow_hosts(hosts=hosts, background=False)
+    assert policy.refresh().succeeded
+
+    assert expected is _connects(policy, pinned_server)
+
+
+def test_a_host_may_be_followed_while_it_runs(
+    follow_hosts: Follow, pinned_server: PinnedServer
+) -> None:
+    """The next update is brought forward for it."""
+    policy = follow_hosts()
+    _until(lambda: policy.in_force.serial)
+    assert not _connects(policy, pinned_server)
+    policy._refresher._last_hint = None  # what was refused above has taken the hint
+
+    policy.follow("LocalHost.")
+
+    _until(lambda: _connects(policy, pinned_server))
+
+
+def test_what_is_no_host_is_told(follow_hosts: Follow) -> None:
+    """At once; one text is no list of its letters."""
+    policy = follow_hosts(background=False)
+
+    for wrong in ("a b", "*.example.com"):
+        with pytest.raises(HostNameError):
+            policy.follow(wrong)
+        with pytest.raises(HostNameError):
+            follow_hosts(hosts=[wrong])
+    with pytest.raises(HostNameError, match="one text"):
+        follow_hosts(hosts="localhost")
+    policy.follow("localhost")
+    assert policy.refresh().succeeded

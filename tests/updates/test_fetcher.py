@@ -338,6 +338,26 @@ def test_after_a_file_that_is_too_long_the_next_one_comes_whole(server: Origin) 
     fetcher.close()
 
 
+def test_a_large_file_is_written_as_it_comes(server: Origin, tmp_path: Path) -> None:
+    """As long as it was said to be, and with more time for each part of it."""
+    fetcher = OriginFetcher(server.url, None, plain_http=True, deadline=0.2, gap=5)
+    path = tmp_path / "large"
+    fetcher.save(NAME, path, len(BODY))
+    assert BODY == path.read_bytes()
+
+    with pytest.raises(DownloadLengthMismatchError):
+        fetcher.save(NAME, path, len(BODY) - 1)
+    assert path.stat().st_size < len(BODY)
+    with pytest.raises(DownloadHTTPError):
+        fetcher.save("metadata/none.json", path, 10)
+    server.answers["*"] = server.drip(b"x", b"HTTP/1.1 200 OK\r\n\r\n")
+    with pytest.raises(SlowRetrievalError, match=r"more than 1\.2 s"):
+        fetcher.save(NAME, path, 512 * 1024)
+    with pytest.raises(OSError, match="No such file"):
+        fetcher.save(NAME, tmp_path / "missing" / "large", 10)
+    fetcher.close()
+
+
 def test_nobody_listens() -> None:
     """A refused connection is a download error."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -58,12 +58,12 @@ def test_other_roles_are_no_bins(name: str) -> None:
     assert not is_bin(name)
 
 
-def targets(delegations: Delegations | None = None, **fields: object) -> Targets:
+def targets(
+    delegations: Delegations | None = None, fields: dict[str, object] | None = None
+) -> Targets:
     """Return what a role signs."""
     return Targets(
-        expires=NOW + timedelta(days=1),
-        delegations=delegations,
-        unrecognized_fields={key.replace("_", "-"): value for key, value in fields.items()},
+        expires=NOW + timedelta(days=1), delegations=delegations, unrecognized_fields=fields
     )
 
 
@@ -93,11 +93,11 @@ def test_pins_delegates_to_nothing_else(delegations: Delegations) -> None:
 
 def test_a_bin_says_which_it_is() -> None:
     """TUF does not: the name of a role is signed nowhere."""
-    table = {"a.example.com": {"leaf": []}}
-    made = targets(**{ROLE_FIELD: "hosts-1-0", HOSTS_FIELD: table})
+    table: dict[str, object] = {"a.example.com": {}}
+    made = targets(fields={ROLE_FIELD: "hosts-1-0", HOSTS_FIELD: table})
 
     assert table == table_of(made, "hosts-1-0")
     with pytest.raises(UpdateError, match="another role"):
         table_of(made, "hosts-1-1")
     with pytest.raises(UpdateError, match="no table"):
-        table_of(targets(**{ROLE_FIELD: "hosts-1-0", HOSTS_FIELD: []}), "hosts-1-0")
+        table_of(targets(fields={ROLE_FIELD: "hosts-1-0", HOSTS_FIELD: []}), "hosts-1-0")

@@ -19,6 +19,7 @@ from holdfast.updates.repository import Repository
 from tests.updates.host_repository import (
     HOUR,
     OF_THE_SET,
+    RULES,
     SET,
     HostRepository,
     host,
@@ -163,7 +164,7 @@ def test_host_pins_take_a_policy_and_the_keys_of_pins(
     tmp_path: Path, repository: HostRepository
 ) -> None:
     """Nothing is written without."""
-    empty = Publisher.created(tmp_path / "empty", repository.keys, _rules(), repository.now)
+    empty = Publisher.created(tmp_path / "empty", repository.keys, RULES, repository.now)
     with pytest.raises(UpdateError, match="no policy yet"):
         empty.publish_hosts({}, changes=False)
 
@@ -178,12 +179,6 @@ def test_host_pins_take_a_policy_and_the_keys_of_pins(
         with pytest.raises(UpdateError, match="pins takes 1 of its 1 keys"):
             opened.publish_hosts({A: pins("a")}, changes=changes)
     assert set() == files(repository)
-
-
-def _rules() -> dict[str, object]:
-    from tests.updates.host_repository import RULES
-
-    return dict(RULES)
 
 
 def test_bins_are_signed_again_in_time(repository: HostRepository) -> None:
@@ -216,9 +211,12 @@ def test_bins_are_signed_again_in_time(repository: HostRepository) -> None:
 
 def test_without_bins_there_is_nothing_to_sign_again(repository: HostRepository) -> None:
     """Neither when it is time, nor with new keys."""
-    assert 0 == HostPublisher(
-        Repository.opened(repository.folder, repository.signers, repository.now)
-    ).sign_again()
+    assert (
+        0
+        == HostPublisher(
+            Repository.opened(repository.folder, repository.signers, repository.now)
+        ).sign_again()
+    )
 
 
 @pytest.mark.parametrize("damage", ["missing", "torn", "emptied", "mistaken"])
@@ -247,24 +245,27 @@ def test_a_damaged_bin_is_told(repository: HostRepository, damage: str) -> None:
                 repository.publish({A: pins("second")}, changes=changes)
 
 
+def _failing_at(stop: int) -> Callable[[Path, Path], Path]:
+    replace_file, steps = Path.replace, iter(range(100))
+
+    def full(path: Path, target: Path) -> Path:
+        if next(steps) == stop:
+            raise OSError(28, "No space left on device")
+        return replace_file(path, target)
+
+    return full
+
+
 def test_an_interrupted_publication_leaves_the_old_one(
     tmp_path: Path, repository: HostRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it stops; and publishing again mends it."""
     repository.publish(MANY, index=True)
     change = {host(number): pins(f"second {number}") for number in range(4)}
-    replace_file = Path.replace
     stop = 0
     while True:
-        steps = iter(range(100))
-
-        def full(path: Path, target: Path, steps=steps, stop=stop) -> Path:  # type: ignore[no-untyped-def]
-            if next(steps) == stop:
-                raise OSError(28, "No space left on device")
-            return replace_file(path, target)
-
         with monkeypatch.context() as patched:
-            patched.setattr(Path, "replace", full)
+            patched.setattr(Path, "replace", _failing_at(stop))
             try:
                 repository.publisher().publish_hosts(change, changes=True)
             except OSError:

@@ -1,10 +1,13 @@
+import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from holdfast.errors import CacheError
+from holdfast.errors import CacheError, UpdateError
 from holdfast.updates.own_files import (
     check_tree,
     create_file,
@@ -12,6 +15,8 @@ from holdfast.updates.own_files import (
     make_folder,
     read_file,
     replace_file,
+    replace_files,
+    sha256_of,
     with_checksum,
     without_checksum,
 )
@@ -173,3 +178,54 @@ def test_what_has_no_checksum(content: bytes) -> None:
     """JSON of another shape is refused."""
     with pytest.raises(ValueError, match="checksum"):
         without_checksum(content)
+
+
+def test_many_files_are_put_in_place(folder: Path) -> None:
+    """One after the other, each asked for when its turn has come; what fails leaves the rest."""
+
+    def contents() -> Iterator[tuple[str, bytes]]:
+        yield "one", b"1"
+        assert b"1" == (folder / "one").read_bytes()
+        yield "two", b"2"
+        raise UpdateError("no more")
+
+    with pytest.raises(UpdateError):
+        replace_files(folder, contents())
+
+    assert [b"1", b"2"] == [(folder / name).read_bytes() for name in ("one", "two")]
+    assert not list(folder.glob("*.new"))
+
+
+def test_a_file_that_has_not_changed_is_hashed_once(folder: Path) -> None:
+    """And one that has changed again, whoever it was."""
+    path = folder / "below" / "file"
+    right = hashlib.sha256(b"content").hexdigest()
+    hashed: list[object] = []
+
+    with pytest.MonkeyPatch.context() as patched:
+        file_digest = hashlib.file_digest
+
+        def counted(file: IO[bytes], name: str) -> object:
+            hashed.append(name)
+            return file_digest(file, name)  # type: ignore[arg-type]  # it asks for less than IO
+
+        patched.setattr(hashlib, "file_digest", counted)
+        assert [right, right, None] == [sha256_of(path, length) for length in (7, 7, 8)]
+        assert 1 == len(hashed)
+        path.write_bytes(b"changed")
+        os.utime(path, ns=(0, 0))
+        assert hashlib.sha256(b"changed").hexdigest() == sha256_of(path, 7)
+        for number in range(40):
+            os.utime(path, ns=(0, number + 1))
+            sha256_of(path, 7)
+        assert 42 == len(hashed)
+
+    path.chmod(0o666)
+    with pytest.raises(CacheError, match="written by others"):
+        sha256_of(path, 7)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        sha256_of(path, 7)
+    path.symlink_to(folder)
+    with pytest.raises(CacheError, match="link"):
+        sha256_of(path, 7)

@@ -8,11 +8,11 @@ import pytest
 from securesystemslib.signer import CryptoSigner, Signer
 from tuf.api.metadata import DelegatedRole, Delegations, MetaFile, TargetFile, Targets
 
-from holdfast.pins.host_pins import MOST_PINS, HostPins, write_host_pins
+from holdfast.pins.host_pins import MOST_PINS, write_host_pins
 from holdfast.pins.pin import Pin
 from holdfast.updates.client import UpdateClient
 from holdfast.updates.freshness import State
-from holdfast.updates.host_bins import HOSTS_FIELD, INDEX_TARGET, ROLE_FIELD
+from holdfast.updates.host_bins import HOSTS_FIELD, INDEX_TARGET
 from holdfast.updates.repository import Repository
 from tests.updates.host_repository import (
     OF_THE_SET,
@@ -22,7 +22,7 @@ from tests.updates.host_repository import (
     pins,
     rule,
 )
-from tests.updates.origin import Origin, sending
+from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW
 
 A, B = host(1), host(2)
@@ -57,7 +57,7 @@ def _state(client: UpdateClient) -> State:
 
 
 def test_a_client_fetches_the_bins_of_its_hosts(repository: HostRepository, start: Start) -> None:
-    """The hosts have their own pins, the others those of the set, and no other bin was asked for."""
+    """They have their own pins, others those of the set, and no other bin was asked for."""
     client = start(A, B)
     assert client.refresh().succeeded
 
@@ -509,7 +509,7 @@ Every = Callable[[], UpdateClient]
 
 
 def test_a_gateway_has_the_pins_of_all_hosts(repository: HostRepository, every: Every) -> None:
-    """From one file, which an idle refresh and a restart leave where it is; of bins it asks none."""
+    """From one file, which an idle refresh and a restart leave where it is, and from no bin."""
     client = every()
     assert client.refresh().succeeded
 

@@ -137,7 +137,7 @@ class PinSet:
     def with_pins(
         self, leaf: tuple[Pin, ...], backup: tuple[Pin, ...], ca: tuple[Pin, ...]
     ) -> PinSet:
-        """Return the same set with other pins, checked as any set is; `replace` takes twice as long.
+        """Return the same set with other pins, checked like any set, in half the time of `replace`.
 
         Raises:
             PolicyError: It breaks a rule.
