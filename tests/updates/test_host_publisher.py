@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -286,3 +287,30 @@ def test_an_interrupted_publication_leaves_the_old_one(
     assert client.refresh().succeeded
     assert change[A] == rule(client, A)
     assert OF_THE_SET == rule(client, host(5000))
+
+
+def test_what_was_replaced_is_served_for_a_day(repository: HostRepository) -> None:
+    """Then it goes, but for what is in force; what another publication began is left alone."""
+    repository.publish({A: pins("0")}, index=True)
+    role = repository.role_of(A)
+    for turn in range(1, 4):
+        repository.publish({A: pins(str(turn))}, changes=True)
+    (repository.folder / "metadata" / f"9.{role}.json").write_bytes(b"begun")
+    assert 4 == len(files(repository, "targets/pins/*.sqlite"))
+
+    # Of four versions three were replaced, two of them long ago.
+    for path in [
+        *repository.folder.glob(f"metadata/[123].{role}.json"),
+        *sorted(repository.folder.glob("targets/pins/*.sqlite"), key=_age)[:3],
+    ]:
+        os.utime(path, (0, path.stat().st_mtime - 90_000))
+    repository.publish({A: pins("4")}, changes=True)
+
+    numbers = {name.partition(".")[0] for name in files(repository) if role in name}
+    assert {"3", "4", "5", "9"} == numbers
+    assert 3 == len(files(repository, "targets/pins/*.sqlite"))
+    assert {A: pins("4")} == published(repository) == dict(index_of(repository))
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime

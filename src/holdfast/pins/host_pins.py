@@ -49,8 +49,9 @@ class HostPins:
         if not (type(self.leaf) is type(self.backup) is type(self.ca) is tuple):
             raise TypeError("the pins of a host are tuples")
         pins = self.leaf + self.backup + self.ca
-        if {type(pin) for pin in pins} - {Pin}:
-            raise TypeError("the pins of a host are pins; text is read by Pin.parse")
+        for pin in pins:
+            if type(pin) is not Pin:
+                raise TypeError("the pins of a host are pins; text is read by Pin.parse")
         if not 0 < len(pins) <= MOST_PINS:
             raise PolicyError([_wrong_number(len(pins))])
         if len({pin.digest for pin in pins}) < len(pins) and (

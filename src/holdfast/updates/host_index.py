@@ -91,13 +91,24 @@ class HostIndex(Mapping[str, HostPins]):
             PolicyError: Its entry has a mistake.
             CacheError: Its entry cannot be read.
         """
+        pins = self._find(host)
+        if pins is None:
+            raise KeyError(host)
+        return pins
+
+    def get(self, host: str, default: Any = None) -> Any:  # noqa: ANN401  as in a mapping
+        """Return the pins of a host, or something else where it has none of its own."""
+        pins = self._find(host)
+        return default if pins is None else pins
+
+    def _find(self, host: str) -> HostPins | None:
         try:
             with _ASKING:
                 row = self._cursor.execute(_LOOK_UP, (host,)).fetchone()
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
         if row is None:
-            raise KeyError(host)
+            return None
         try:
             leaf, backup, ca = row
             leaf, backup, ca = _pins(leaf), _pins(backup), _pins(ca)
@@ -220,8 +231,6 @@ def _bytes(pins: tuple[Pin, ...]) -> bytes:
 
 def _pins(value: object) -> tuple[Pin, ...]:
     """Read a list of pins."""
-    if value == b"":
-        return ()
     if type(value) is not bytes or len(value) % _STEP or len(value) > MOST_PINS * _STEP:
         raise PolicyError([Problem("", "this is no list of pins", "publish it again")])
     pins = []

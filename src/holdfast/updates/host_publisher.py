@@ -3,7 +3,8 @@
 1. Only what has changed is signed again, and written before a snapshot names it.
 2. Bins last a year. What keeps clients from older ones is the snapshot, which names the version of
    each and lasts days; a new key of `pins` signs all of them anew.
-3. Nothing is published that clients would refuse: each host has to satisfy the set that covers it.
+3. What has been replaced is served for a day longer.
+4. Nothing is published that clients would refuse: each host has to satisfy the set that covers it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from tuf.api.metadata import Delegations, Metadata, SuccinctRoles, Targets
@@ -27,6 +29,7 @@ from holdfast.updates.host_bins import (
     ROLE_FIELD,
     bins_of,
     bits_for,
+    is_bin,
     layout,
     path_of,
     table_of,
@@ -38,6 +41,7 @@ __all__ = ["HostPublisher", "host_pins_problems"]
 
 _SUMMARY = "x-holdfast-bins"  # of the role `pins`: how many hosts, and when the first bin expires
 _LASTS = timedelta(days=365)
+_STILL_SERVED = 86400.0  # seconds
 _RESTORE = "restore the repository, or publish all host pins again"
 _Tables = dict[str, dict[str, object]]
 
@@ -188,6 +192,28 @@ class HostPublisher:
         self._pins.unrecognized_fields[_SUMMARY]["expires"] = min(left).isoformat()
         return len(tables)
 
+    def forget_replaced(self) -> None:
+        """Remove bins and files of all hosts that were replaced more than a day ago.
+
+        Until then a client may be about to fetch them; after that each would only take room.
+        """
+        folder = self._repository.folder
+        ends = (folder / "metadata" / "timestamp.json").stat().st_mtime - _STILL_SERVED
+        versions: dict[str, dict[int, Path]] = {}
+        for path in (folder / "metadata").glob("*.hosts-*.json"):
+            number, _, role = path.stem.partition(".")
+            if is_bin(role) and number.isdecimal() and int(number) <= self._version(role):
+                versions.setdefault(role, {})[int(number)] = path
+        rows = [[path for _, path in sorted(one.items())] for one in versions.values()]
+        if self.has_index:
+            now = self._repository.path_of("pins", INDEX_TARGET)
+            former = [path for path in now.parent.glob("*.hosts.sqlite") if path != now]
+            rows.append([*sorted(former, key=_written), now])
+        for row in rows:
+            for path, successor in pairwise(row):
+                if _written(successor) < ends:
+                    path.unlink()
+
     @property
     def _pins(self) -> Targets:
         pins: Targets = self._repository.signed("pins")
@@ -266,6 +292,10 @@ class HostPublisher:
             self._repository.put_file("pins", INDEX_TARGET, folder / "hosts.sqlite")
         finally:
             shutil.rmtree(folder)
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def host_pins_problems(host: str, pins: HostPins, policy: Policy) -> list[Problem]:

@@ -273,6 +273,7 @@ class Publisher:
         after = replace(bundle, serial=bundle.serial + 1, issued=self._repository.now)
         self._repository.put("pins", PINS_TARGET, bundle_to_bytes(after))
         self._repository.write(("pins", *_ONLINE))
+        self._hosts.forget_replaced()
         return HostPublication(after.serial, self._hosts.count, bins, self._hosts.has_index)
 
     def deny(self, keys: Iterable[Pin]) -> DenyList:
