@@ -126,7 +126,9 @@ class UpdatedPolicy:
         return self._client.refresh()
 
     def follow(self, *hosts: str) -> None:
-        """Follow the own pins of more hosts, from the next refresh on; that is brought forward.
+        """Follow the own pins of more hosts, from the next refresh on.
+
+        That is brought forward, at most once in five minutes.
 
         Until then they are judged by the pins of their sets.
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,3 +185,30 @@ def test_a_probe_visits_the_endpoints_or_the_exact_hosts() -> None:
 
     assert (endpoint,) == probed_endpoints(make(endpoints=(endpoint,)))
     assert (Endpoint("https", "api.example.com", 443),) == probed_endpoints(make())
+
+
+def test_a_set_gets_other_pins() -> None:
+    """All the rest is kept, nothing that was worked out from the former ones, and rules hold."""
+    one, two, three = (Pin.of_spki(name) for name in (b"one", b"two", b"three"))
+    before = PinSet(
+        name="api",
+        hosts=(HostPattern.parse("api.example.com"),),
+        mode=Mode.ENFORCE,
+        leaf=(one,),
+        backup=(two,),
+        owner="somebody",
+        strict=True,
+        redirects=Redirects.ANY,
+    )
+    assert before.leaf_digests.spki == {one.digest, two.digest}
+
+    after = before.with_pins((three,), (one,), (two,))
+
+    assert replace(before, leaf=(three,), backup=(one,), ca=(two,)) == after
+    assert {three.digest, one.digest} == after.leaf_digests.spki
+    assert {two.digest} == after.ca_digests.spki
+    for pins in (((one,), (), ()), ((), (), ()), ((one,), (one,), ())):
+        with pytest.raises(PolicyError):
+            before.with_pins(*pins)
+    with pytest.raises(TypeError):
+        before.with_pins([one], (two,), ())  # type: ignore[arg-type]  # as untyped code may

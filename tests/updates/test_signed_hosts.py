@@ -1,6 +1,7 @@
 """The pins of single hosts at a client: what it fetches, keeps, and does without."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,18 +9,22 @@ import pytest
 from securesystemslib.signer import CryptoSigner, Signer
 from tuf.api.metadata import DelegatedRole, Delegations, MetaFile, TargetFile, Targets
 
-from holdfast.pins.host_pins import MOST_PINS, write_host_pins
+from holdfast.pins.host_pins import MOST_PINS, HostPins, write_host_pins
 from holdfast.pins.pin import Pin
+from holdfast.pins.pin_set import Trust
 from holdfast.updates.client import UpdateClient
 from holdfast.updates.freshness import State
 from holdfast.updates.host_bins import HOSTS_FIELD, INDEX_TARGET
 from holdfast.updates.repository import Repository
 from tests.updates.host_repository import (
+    HOUR,
     OF_THE_SET,
     ONLINE,
+    SET,
     HostRepository,
     host,
     pins,
+    policy_of,
     rule,
 )
 from tests.updates.origin import Origin
@@ -198,6 +203,27 @@ def test_a_withheld_bin_leaves_the_last_good_pins(repository: HostRepository, st
     assert client.refresh().succeeded
     assert pins("second") == rule(client, A)
     assert State.FRESH is _state(client)
+
+
+def test_withheld_pins_that_no_longer_fit_hold_nothing_back(
+    repository: HostRepository, start: Start
+) -> None:
+    """When the rules of the set have changed meanwhile, the pins of the set count."""
+    authorities = HostPins(ca=(Pin.of_spki(b"one"), Pin.of_spki(b"another")))
+    repository.publish({A: authorities}, changes=True)
+    client = start(A, B)
+    assert client.refresh().succeeded
+    assert authorities == rule(client, A)
+    repository.publish({A: pins("second")}, changes=True)
+    stricter = policy_of(replace(SET, trust=Trust.PINS_ONLY))
+    repository.publisher().publish(stricter, refresh=HOUR, rules=True)
+    repository.serve()
+    repository.withhold(f"3.{repository.role_of(A)}.json")
+
+    for one in (client, start(A, B)):
+        assert one.refresh().succeeded
+        assert [OF_THE_SET, MANY[B]] == [rule(one, A), rule(one, B)]
+        assert (State.STALE, stricter.pin_sets) == (_state(one), one.current().pin_sets)
 
 
 def test_a_bin_that_is_withheld_from_the_start_leaves_the_set(

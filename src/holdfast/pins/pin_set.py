@@ -145,7 +145,9 @@ class PinSet:
         other = object.__new__(PinSet)
         for keep, value in zip(_KEEP_REST, _rest_of(self), strict=True):
             keep(other, value)
-        for keep, value in zip(_KEEP_PINS, (leaf, backup, ca, None), strict=True):
+        for keep, value in zip(_KEEP_PINS, (leaf, backup, ca), strict=True):
+            keep(other, value)
+        for keep, value in _WORKED_OUT:
             keep(other, value)
         other.__post_init__()
         return other
@@ -164,12 +166,17 @@ class PinSet:
         return self.leaf + self.backup + self.ca
 
 
-_PINS = ("leaf", "backup", "ca", "_digests")
-_REST = [field.name for field in fields(PinSet) if field.name not in _PINS]
+_PINS = ("leaf", "backup", "ca")
+_REST = [field.name for field in fields(PinSet) if field.init and field.name not in _PINS]
 _rest_of = attrgetter(*_REST)
 # The slots themselves: the class is frozen.
 _KEEP_REST = [getattr(PinSet, name).__set__ for name in _REST]
 _KEEP_PINS = [getattr(PinSet, name).__set__ for name in _PINS]
+_WORKED_OUT = [
+    (getattr(PinSet, field.name).__set__, field.default)
+    for field in fields(PinSet)
+    if not field.init
+]
 
 
 def place_of(name: str) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from holdfast.errors import Problem, UpdateError
-from holdfast.pins.host_pins import HostPins, read_host_pins
+from holdfast.pins.host_pins import HostPins, misfits, read_host_pins
 from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy
 from holdfast.updates.document import (
@@ -55,6 +55,7 @@ class Given:
         epoch: Of the top-level targets.
         expires: When the state is no longer fresh, with an offset.
         hosts: The entry of each followed host that has pins of its own.
+        outdated: The hosts whose entry is not the newest, which could not be had.
         index: The pins of all hosts instead, where they are followed.
         problems: Why something that must be there is not.
     """
@@ -66,6 +67,7 @@ class Given:
     epoch: int
     expires: datetime = field(compare=False)
     hosts: Mapping[str, object] = field(default_factory=dict)
+    outdated: frozenset[str] = frozenset()
     index: Mapping[str, HostPins] | None = None
     problems: tuple[str, ...] = ()
 
@@ -218,7 +220,9 @@ def _measure(given: Given, seed: Policy | None, now: datetime, *, allow_weakenin
 def _with_host_pins(given: Given, policy: Policy) -> Policy:
     """Let hosts have the pins of their own that were signed by the role `pins`.
 
-    Rule 1 needs no look at them: they cannot change anything else.
+    Rule 1 needs no look at them: they cannot change anything else. An older entry was signed for
+    the sets of its time, so that it may not fit those of now. Then the set's pins count: whoever
+    withholds the newer one could hold all the rest back otherwise.
     """
     if given.index is not None:
         return replace(policy, host_pins=given.index)
@@ -232,6 +236,10 @@ def _with_host_pins(given: Given, policy: Policy) -> Policy:
     }
     if problems:
         raise refusal(problems, "host pins")
+    covering = {host: one for host in given.outdated if (one := policy.pin_set_for(host))}
+    for host in given.outdated & pins.keys():
+        if misfits({host: pins[host]}, covering):
+            del pins[host]
     return replace(policy, host_pins=pins)
 
 

@@ -328,6 +328,7 @@ def _given(files: SignedFiles, index: HostIndex | None) -> Given:
         epoch=files.epoch,
         expires=files.timestamp_expires,
         hosts=files.hosts.entries,
+        outdated=files.hosts.outdated,
         index=index,
         problems=tuple(problem for problem in problems if problem is not None),
     )

@@ -328,9 +328,9 @@ class Publisher:
         if len(keys) != number:
             raise UpdateError(f"{role} has {number} keys, and {len(keys)} are new")
         self._repository.exchange_keys(role, keys)
-        if role == "pins":
-            self._hosts.sign_again()
         owner = "root" if role in TOP_LEVEL else "targets"
+        if role == "pins" and self._repository.has_enough(owner):
+            self._hosts.sign_again()
         signing = tuple(dict.fromkeys((owner, role, *_ONLINE)))
         self._repository.write(signing)
         return signing

@@ -82,11 +82,13 @@ class SignedHosts:
     Attributes:
         entries: Of each host that has pins of its own, as they are signed.
         index: The file of all hosts, where it was asked for.
-        problems: Why some of it is not what the repository says now.
+        outdated: The hosts whose entry is not what the repository says now.
+        problems: Why something is not what it says now.
     """
 
     entries: Mapping[str, object] = field(default_factory=dict)
     index: IndexFile | None = None
+    outdated: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
 
 
@@ -145,7 +147,7 @@ class _Bins:
                 table = self._last_good(host)
             if host in table:
                 entries[host] = table[host]
-        return SignedHosts(entries, problems=tuple(_in_words(missing)))
+        return SignedHosts(entries, outdated=frozenset(missing), problems=tuple(_in_words(missing)))
 
     def _table(self, host: str) -> Mapping[str, object]:
         """Return what the repository says now."""
