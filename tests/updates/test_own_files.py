@@ -181,19 +181,21 @@ def test_what_has_no_checksum(content: bytes) -> None:
 
 
 def test_many_files_are_put_in_place(folder: Path) -> None:
-    """One after the other, each asked for when its turn has come; what fails leaves the rest."""
+    """When there are all of them; what fails before leaves nothing of them."""
+    replace_files(folder, [("one", b"1"), ("two", b"2")], 0o640)
+    assert [b"1", b"2"] == [(folder / name).read_bytes() for name in ("one", "two")]
+    assert [0o640] * 2 == [_mode(folder / name) for name in ("one", "two")]
 
-    def contents() -> Iterator[tuple[str, bytes]]:
-        yield "one", b"1"
-        assert b"1" == (folder / "one").read_bytes()
-        yield "two", b"2"
+    def failing() -> Iterator[tuple[str, bytes]]:
+        yield "one", b"another"
+        yield "three", b"3"
         raise UpdateError("no more")
 
     with pytest.raises(UpdateError):
-        replace_files(folder, contents())
+        replace_files(folder, failing())
 
-    assert [b"1", b"2"] == [(folder / name).read_bytes() for name in ("one", "two")]
-    assert not list(folder.glob("*.new"))
+    assert {"below", "one", "two"} == {path.name for path in folder.iterdir()}
+    assert b"1" == (folder / "one").read_bytes()
 
 
 def test_a_file_that_has_not_changed_is_hashed_once(folder: Path) -> None:

@@ -119,7 +119,7 @@ def replace_file(path: Path, content: bytes, mode: int = _FILE_MODE) -> None:
 def replace_files(
     folder: Path, contents: Iterable[tuple[str, bytes]], mode: int = _FILE_MODE
 ) -> None:
-    """Put files in place, each as a whole; all are on the disk when that is done.
+    """Put files in place, each as a whole, when all of them are on the disk.
 
     Args:
         folder: Where they belong.
@@ -127,16 +127,25 @@ def replace_files(
         mode: Who may do what with them.
 
     Raises:
-        OSError: One cannot be written; of that one and those after it, what was there stays.
+        OSError: One cannot be written, and nothing has changed; or not put in place, where some
+            may have been.
     """
-    for name, content in contents:
-        draft = folder / f"{name}.new"
-        with os.fdopen(create_file(draft), "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / name)
+    drafts: dict[Path, Path] = {}
+    try:
+        for name, content in contents:
+            path = folder / f"{name}.new"
+            drafts[path] = folder / name
+            with os.fdopen(create_file(path), "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(content)
+        # All at once: a disk writes most of a thousand files with the first of them.
+        for path in drafts:
+            sync_file(path)
+        for path in list(drafts):
+            path.replace(drafts.pop(path))
+    finally:
+        for path in drafts:
+            path.unlink(missing_ok=True)
     sync_folder(folder)
 
 
