@@ -143,11 +143,8 @@ class PinSet:
             PolicyError: It breaks a rule.
         """
         other = object.__new__(PinSet)
-        for keep, value in zip(_KEEP_REST, _rest_of(self), strict=True):
-            keep(other, value)
-        for keep, value in zip(_KEEP_PINS, (leaf, backup, ca), strict=True):
-            keep(other, value)
-        for keep, value in _WORKED_OUT:
+        values = (leaf, backup, ca, *_rest_of(self), *_NOT_YET)
+        for keep, value in zip(_KEEP, values, strict=True):
             keep(other, value)
         other.__post_init__()
         return other
@@ -166,16 +163,15 @@ class PinSet:
         return self.leaf + self.backup + self.ca
 
 
-_PINS = ("leaf", "backup", "ca")
+_PINS = ["leaf", "backup", "ca"]
 _REST = [field.name for field in fields(PinSet) if field.init and field.name not in _PINS]
+_WORKED_OUT = [field for field in fields(PinSet) if not field.init]
+_NOT_YET = tuple(field.default for field in _WORKED_OUT)
 _rest_of = attrgetter(*_REST)
 # The slots themselves: the class is frozen.
-_KEEP_REST = [getattr(PinSet, name).__set__ for name in _REST]
-_KEEP_PINS = [getattr(PinSet, name).__set__ for name in _PINS]
-_WORKED_OUT = [
-    (getattr(PinSet, field.name).__set__, field.default)
-    for field in fields(PinSet)
-    if not field.init
+_KEEP = [
+    getattr(PinSet, name).__set__
+    for name in (*_PINS, *_REST, *(field.name for field in _WORKED_OUT))
 ]
 
 
