@@ -314,3 +314,20 @@ def test_what_was_replaced_is_served_for_a_day(repository: HostRepository) -> No
 
 def _age(path: Path) -> float:
     return path.stat().st_mtime
+
+
+def test_publishing_hosts_keeps_a_candidate(tmp_path: Path, repository: HostRepository) -> None:
+    """They are the same for both parts, whose rules are the same."""
+    other = replace(SET, leaf=(Pin.of_spki(b"of the candidate"),))
+    repository.publisher().roll_out(policy_of(other), basis_points=10_000, refresh=HOUR)
+    before = repository.publisher().bundle()
+    repository.publish({A: pins("a")}, index=True)
+
+    after = repository.publisher().bundle()
+    assert before is not None
+    assert replace(before, serial=before.serial + 1) == after
+    for turn, settings in enumerate(((A,), ())):
+        client = repository.client(tmp_path / str(turn), *settings, every_host=not settings)
+        assert client.refresh().succeeded
+        assert pins("a") == rule(client, A)
+        assert HostPins(leaf=other.leaf, backup=other.backup) == rule(client, B)

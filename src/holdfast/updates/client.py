@@ -25,8 +25,8 @@ from holdfast.updates.document import DenyList
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.freshness import Floor, State, state_of, trusted_now
-from holdfast.updates.installation import new_installation
 from holdfast.updates.host_index import HostIndex
+from holdfast.updates.installation import new_installation
 from holdfast.updates.memory import NO_FLOOR
 from holdfast.updates.seed import Seed
 from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
@@ -88,7 +88,7 @@ class Refreshed:
 class UpdateClient:
     """Loads and refreshes; one refresh at a time. Threads may share it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (keywords, each a setting of its own)
         self,
         origins: Sequence[OriginFetcher],
         *,

@@ -209,7 +209,9 @@ class OriginFetcher(_InMemory):
             DownloadError: It cannot be sent, or the status is not of success.
         """
         self.close()  # on a connection that is used again it might have to be sent twice
-        with closing(self._transfer(_Message("POST", name, body, headers), self._deadline)) as pieces:
+        with closing(
+            self._transfer(_Message("POST", name, body, headers), self._deadline)
+        ) as pieces:
             next(pieces, None)
 
     def _fetch(self, url: str) -> Generator[bytes, None, None]:
