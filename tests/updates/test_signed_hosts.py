@@ -12,6 +12,7 @@ from tuf.api.metadata import DelegatedRole, Delegations, MetaFile, TargetFile, T
 from holdfast.pins.host_pins import MOST_PINS, HostPins, write_host_pins
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Trust
+from holdfast.updates import signed_hosts
 from holdfast.updates.client import UpdateClient
 from holdfast.updates.freshness import State
 from holdfast.updates.host_bins import HOSTS_FIELD, INDEX_TARGET
@@ -237,6 +238,38 @@ def test_a_bin_that_is_withheld_from_the_start_leaves_the_set(
     assert OF_THE_SET == rule(client, A)
     assert State.STALE is _state(client)
     assert "and 1 more cannot be had" in client.in_force.notes[0]
+
+
+def test_a_bin_that_cannot_be_had_is_asked_for_once(
+    repository: HostRepository, start: Start
+) -> None:
+    """However many hosts of it are followed."""
+    role = repository.role_of(A)
+    hosts = [name for name in MANY if repository.role_of(name) == role][:20]
+    repository.withhold("hosts-")
+    client = start(*hosts)
+    assert client.refresh().succeeded
+
+    assert [f"metadata/1.{role}.json"] == [
+        path for path in repository.origin.requests if "hosts-" in path
+    ]
+    assert "and 17 more cannot be had" in client.in_force.notes[0]
+
+
+def test_slow_bins_hold_nothing_back_for_long(
+    repository: HostRepository, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When their time is over the rest comes into force, and the next refresh goes on."""
+    client = start(A, B)
+    with monkeypatch.context() as patched:
+        patched.setattr(signed_hosts, "_MOST_TIME", -1.0)
+        assert client.refresh().succeeded
+    assert not any("hosts-" in path for path in repository.origin.requests)
+    assert (2, State.STALE) == (client.in_force.serial, _state(client))
+    assert "took more than" in client.in_force.notes[0]
+
+    assert client.refresh().succeeded
+    assert [MANY[A], MANY[B]] == [rule(client, A), rule(client, B)]
 
 
 def test_a_mirror_may_have_it(

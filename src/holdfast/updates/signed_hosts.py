@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tuf.api.metadata import Metadata, TargetFile, Targets
@@ -45,6 +46,9 @@ __all__ = ["NOBODY", "NO_HOSTS", "IndexFile", "SignedHosts", "Wanted", "signed_h
 
 MAX_INDEX_BYTES = 512 * 1024 * 1024  # a million hosts take 110 MB
 _BIN_LIMIT = 5 * 1024 * 1024  # bytes; what the client's settings give any role
+# Seconds; denied keys must not wait for an origin that drips. What has come is kept, and the next
+# refresh goes on from there.
+_MOST_TIME = 60.0
 _SHOWN = 3  # hosts, in words
 _TEXT_LIMIT = 300  # characters of an error
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -133,13 +137,15 @@ class _Bins:
         updater.config = replace(updater.config, max_delegations=2)
         self._trusted, self._folder = trusted, metadata
         self._pins: Targets = trusted["pins"]
+        self._failed: dict[str, str] = {}
 
     def signed(self, hosts: frozenset[str]) -> SignedHosts:
         entries: dict[str, object] = {}
         missing: dict[str, str] = {}
+        ends = monotonic() + _MOST_TIME
         for host in sorted(hosts):
             try:
-                table = self._table(host)
+                table = self._table(host, ends)
             except OSError:
                 raise
             except Exception as error:  # noqa: BLE001  rule 2, whatever its signer has put there
@@ -149,13 +155,21 @@ class _Bins:
                 entries[host] = table[host]
         return SignedHosts(entries, outdated=frozenset(missing), problems=tuple(_in_words(missing)))
 
-    def _table(self, host: str) -> Mapping[str, object]:
-        """Return what the repository says now."""
+    def _table(self, host: str, ends: float) -> Mapping[str, object]:
+        """Return what the repository says now, if there is time left to ask it."""
         bins = bins_of(self._pins)
         if bins is None:
             return {}
         role = bins.get_role_for_target(path_of(host))
-        self._updater.get_targetinfo(path_of(host))
+        if role in self._failed:
+            raise UpdateError(self._failed[role])
+        if monotonic() > ends:
+            raise UpdateError(f"the bins of all hosts took more than {_MOST_TIME:g} s")
+        try:
+            self._updater.get_targetinfo(path_of(host))
+        except Exception as error:
+            self._failed[role] = _text(error)
+            raise
         if role not in self._trusted:
             raise UpdateError(f"the role `pins` stands before {role}")
         return table_of(self._trusted[role], role)
