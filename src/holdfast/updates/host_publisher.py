@@ -104,7 +104,7 @@ class HostPublisher:
             How many bins were signed.
 
         Raises:
-            UpdateError: The keys of `pins` are missing, or a bin cannot be read.
+            UpdateError: The keys of `pins` are missing.
             OSError: It cannot be written. What was served still is.
         """
         before = bins_of(self._pins)
@@ -113,11 +113,7 @@ class HostPublisher:
         for host, pins in hosts.items():
             tables[bins.get_role_for_target(path_of(host))][host] = write_host_pins(pins)
         if before is not None and before.bit_length == bins.bit_length:
-            tables = {
-                role: table
-                for role, table in tables.items()
-                if table != table_of(self._read(role), role)
-            }
+            tables = {role: table for role, table in tables.items() if self._differs(role, table)}
         self._write(tables)
         self._note(len(hosts), self._repository.now + _LASTS)
         if self.has_index if index is None else index:
@@ -131,6 +127,10 @@ class HostPublisher:
         """Change the pins of some hosts; those with None have none of their own any more.
 
         Otherwise as `replace`, to which it comes where the bins are too few, or no file is there.
+
+        Raises:
+            UpdateError: The keys of `pins` are missing, or a bin cannot be read.
+            OSError: It cannot be written. What was served still is.
         """
         bins = bins_of(self._pins)
         if bins is None or (index and not self.has_index):
@@ -257,6 +257,13 @@ class HostPublisher:
             return Metadata[Targets].from_file(str(path)).signed
         except Exception as error:  # whatever a damaged file makes python-tuf raise
             raise UpdateError(f"{path} cannot be read: {error}", hint=_RESTORE) from error
+
+    def _differs(self, role: str, table: Mapping[str, object]) -> bool:
+        """Tell whether a bin is published with another table, or damaged."""
+        try:
+            return table != table_of(self._read(role), role)
+        except UpdateError:
+            return True
 
     def _version(self, role: str) -> int:
         meta = self._repository.signed("snapshot").meta.get(f"{role}.json")
