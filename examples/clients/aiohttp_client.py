@@ -7,19 +7,17 @@ import sys
 import aiohttp
 
 import holdfast
+from holdfast.enforcement.clients.aiohttp import pinned_session
 
-context = holdfast.PinningContext(
-    holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2),
-    public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"],
-)
+policy = holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2)
 
 
 async def fetch(url: str) -> None:
     """Print what a server answers."""
-    connector = aiohttp.TCPConnector(ssl=context)
+    anchors = os.environ["HOLDFAST_LAB_ANCHORS"]
     timeout = aiohttp.ClientTimeout(total=5)
     async with (
-        aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+        pinned_session(policy, public_anchors=anchors, timeout=timeout) as session,
         session.get(url) as response,
     ):
         print(await response.text())

@@ -6,10 +6,9 @@ import sys
 import httpx
 
 import holdfast
+from holdfast.enforcement.clients.httpx import PinningTransport
 
-context = holdfast.PinningContext(
-    holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2),
-    public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"],
-)
-with httpx.Client(verify=context, timeout=5, follow_redirects=True) as client:
+policy = holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0.2)
+transport = PinningTransport(policy, public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"])
+with httpx.Client(transport=transport, timeout=5, follow_redirects=True) as client:
     print(client.get(sys.argv[1]).text)

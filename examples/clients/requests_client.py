@@ -12,4 +12,5 @@ policy = holdfast.PolicyFile(os.environ["HOLDFAST_LAB_POLICY"], check_interval=0
 adapter = PinningAdapter(policy, public_anchors=os.environ["HOLDFAST_LAB_ANCHORS"])
 with requests.Session() as session:
     session.mount("https://", adapter)
+    session.mount("http://", adapter)
     print(session.get(sys.argv[1], timeout=5).text)

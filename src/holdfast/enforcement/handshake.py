@@ -32,6 +32,7 @@ from holdfast.pins.interfaces import PolicySource, ViolationSink
 from holdfast.pins.local_exception import LocalException, by_exception, ended_in, vouching
 from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
+from holdfast.pins.redirects import Hop, against_sending
 from holdfast.pins.verdict import Observed, Outcome, Verdict, Violation
 
 # One entry a host and leaf. At the limit the older half is forgotten at once, which needs no lock;
@@ -115,6 +116,14 @@ class HandshakeJudge:
             )
         except Exception:  # noqa: BLE001  whatever a source raises, nothing is known then
             return False
+
+    def decide_request(self, target: Hop, came_from: Hop | None) -> Verdict | None:
+        """Return what speaks against a request that is not sent yet; None if nothing does."""
+        try:
+            policy = self._source.current()
+        except Exception as error:  # noqa: BLE001  whatever a source raises, the answer is a refusal
+            return _source_failed(target.host, error)
+        return against_sending(policy, target, came_from)
 
     def exceptions_for(self, host: str, pin_set: PinSet | None) -> tuple[LocalException, ...]:
         """Return the local exceptions whose anchors vouch for paths to a canonical host now."""

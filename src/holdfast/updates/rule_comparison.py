@@ -28,6 +28,7 @@ from holdfast.pins.pin_set import (
     place_of,
 )
 from holdfast.pins.policy_writer import time_text
+from holdfast.pins.redirects import follows_any
 
 __all__ = ["Change", "Kind", "in_words", "kind_of", "list_difference", "rule_changes", "some"]
 
@@ -144,12 +145,6 @@ def _is_report_only(pin_set: PinSet) -> bool:
     return pin_set.mode is Mode.REPORT_ONLY
 
 
-def _follows_any_redirect(pin_set: PinSet) -> bool:
-    if pin_set.redirects is None:
-        return _is_report_only(pin_set)
-    return pin_set.redirects is Redirects.ANY
-
-
 def _has_other_trust(old: PinSet, new: PinSet) -> bool:
     return old.trust is not new.trust
 
@@ -203,7 +198,7 @@ _ASPECTS = (
     ),
     _flag("check_name", lambda pin_set: pin_set.check_name is False, "true", "false"),
     _flag("check_validity", lambda pin_set: pin_set.check_validity is False, "true", "false"),
-    _flag("redirects", _follows_any_redirect, Redirects.PINNED_ONLY.value, Redirects.ANY.value),
+    _flag("redirects", follows_any, Redirects.PINNED_ONLY.value, Redirects.ANY.value),
     _Aspect("on_expiry", _expiry_in_words, _is_looser_on_expiry),
     _Aspect("report_only_until", _until_in_words, _has_break_glass),
 )

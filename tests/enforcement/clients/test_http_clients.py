@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from os import environ
 
 import aiohttp
@@ -19,6 +20,7 @@ from holdfast.enforcement.context import PinningContext
 from holdfast.lab.authorities import Authority, Identity
 from holdfast.lab.proxy import ConnectProxy
 from holdfast.lab.server import LabServer
+from holdfast.pins.pin_set import Redirects
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Outcome
 
@@ -140,7 +142,9 @@ def test_a_redirect_is_judged_by_where_it_leads(
     outcome: Outcome,
 ) -> None:
     """Pins of the first host do not vouch for the next, and an unlisted one can be refused."""
-    context = pinned(policy_for(unlisted=Unlisted.REFUSE))
+    policy = policy_for(unlisted=Unlisted.REFUSE)
+    followed = replace(policy.pin_sets[0], redirects=Redirects.ANY)
+    context = pinned(replace(policy, pin_sets=(followed,)))
     elsewhere = f"https://{host}:{rogue_server.port}/"
     with LabServer(identity, redirects={"/": elsewhere}) as server:
         assert outcome == _outcome(fetch, context, server.url + "/")

@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -9,10 +11,13 @@ import httpx2
 import pytest
 
 import holdfast
+from holdfast.enforcement.clients.httpx import PinningTransport
+from holdfast.enforcement.clients.httpx2 import PinningTransport as PinningTransport2
 from holdfast.enforcement.context import PinningContext
 from holdfast.lab.authorities import Identity
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.pins.policy import Policy, Unlisted
+from holdfast.pins.verdict import Outcome
 from holdfast.testing import PinnedServer
 
 LIBRARIES = ["httpx", "httpx2"]
@@ -36,7 +41,7 @@ async def _http2(stream: ServerStream) -> None:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("recipe", ["Client", "AsyncClient"])
+@pytest.mark.parametrize("recipe", ["Client", "AsyncClient", "PinningTransport"])
 def test_recipe(
     recipe: str, library: str, expected: object, run_recipe: Callable[..., object]
 ) -> None:
@@ -75,6 +80,38 @@ def test_a_connection_is_not_shared_with_another_host(
         assert "127.0.0.1" == violation.verdict.host
         assert [True, False] == [one.application_bytes > 0 for one in connections]
         assert 0 < before < connections[0].application_bytes
+
+
+@pytest.mark.threat("T22")
+@pytest.mark.parametrize(
+    ("library", "transport"), [(httpx, PinningTransport), (httpx2, PinningTransport2)]
+)
+def test_a_connection_is_not_shared_with_a_host_of_other_pins(
+    *,
+    library: Any,  # noqa: ANN401
+    transport: Any,  # noqa: ANN401
+    pinned: Callable[..., PinningContext],
+    policy_for: Callable[..., Policy],
+    identity: Identity,
+    impostor: Identity,
+) -> None:
+    """The certificate is for both hosts, the key for the first only: the second is refused."""
+    first, second = policy_for(), policy_for(leaf=impostor.spki_pin, hosts=("127.0.0.1",))
+    sets = (*first.pin_sets, replace(second.pin_sets[0], name="other"))
+    context = pinned(Policy(unlisted=Unlisted.REFUSE, pin_sets=sets))
+    with (
+        LabServer(identity, alpn=["h2"], dialogue=_http2) as server,
+        library.Client(transport=transport(context, http2=True)) as client,
+    ):
+        assert "HTTP/2" == client.get(server.url).http_version
+        with pytest.raises(library.ConnectError) as caught:
+            client.get(f"https://127.0.0.1:{server.port}")
+        assert "HTTP/2" == client.get(server.url).http_version
+
+    violation = holdfast.violation_from(caught.value)
+    assert violation is not None
+    assert Outcome.MISMATCH is violation.verdict.outcome
+    assert [True, False] == [one.application_bytes > 0 for one in server.connections]
 
 
 def test_a_transport_that_retries(pinned_server: PinnedServer) -> None:

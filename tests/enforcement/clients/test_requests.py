@@ -13,7 +13,7 @@ from urllib3 import Retry
 
 import holdfast
 from holdfast.enforcement.clients.requests import PinningAdapter
-from holdfast.lab.authorities import Authority
+from holdfast.lab.authorities import Authority, Identity
 from holdfast.lab.server import LabServer, ServerStream
 from holdfast.testing import PinnedServer
 
@@ -246,3 +246,40 @@ def test_another_context_is_noticed(
         session.get(pinned_server.url)
 
     assert () == pinned_server.connections
+
+
+def test_a_requests_that_hides_where_a_redirect_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a request no longer shares its hooks with the next, the adapter refuses to be made."""
+    stock = requests.PreparedRequest.copy
+
+    def copy(self: requests.PreparedRequest) -> requests.PreparedRequest:
+        copied = stock(self)
+        copied.hooks = dict(self.hooks)
+        return copied
+
+    monkeypatch.setattr(requests.PreparedRequest, "copy", copy)
+    policy = holdfast.Policy(unlisted=holdfast.Unlisted.ALLOW)
+
+    with pytest.raises(holdfast.HoldfastError, match="does not let redirects be followed back"):
+        PinningAdapter(policy)
+
+
+@pytest.mark.threat("T20")
+def test_the_next_request_of_an_answer_is_checked_too(
+    pinned: Callable[..., holdfast.PinningContext], identity: Identity
+) -> None:
+    """Who follows a redirect by hand, as requests offers it, is stopped in the same way."""
+    with (
+        LabServer(None, name="127.0.0.1") as plain,
+        LabServer(identity, redirects={"/": plain.url + "/"}) as server,
+        _session(PinningAdapter(pinned())) as session,
+    ):
+        session.mount("http://", session.get_adapter("https://"))
+        answer = session.get(server.url + "/", allow_redirects=False)
+        assert answer.next is not None
+        with pytest.raises(requests.exceptions.SSLError) as caught:
+            session.send(answer.next)
+        assert 200 == session.get(plain.url).status_code  # which nothing led to
+
+    assert holdfast.violation_from(caught.value) is not None
+    assert 1 == len(plain.connections)

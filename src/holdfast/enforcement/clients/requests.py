@@ -1,6 +1,8 @@
 """Pins for requests: an adapter that puts a pinned context under everything it connects to.
 
-    session.mount("https://", PinningAdapter(policy))
+    adapter = PinningAdapter(policy)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
 
 1. Each connection is made with the pinned context, through a proxy too, whatever the request says.
    A requests that puts another context in its place, as 2.32.0 to 2.32.2 do, is refused.
@@ -10,17 +12,23 @@
    as requests documents it, which widens trust and never the pins.
 4. `cert=` is refused: the context is shared, so every other host that asks would see it too.
 5. A violation is not retried, other failures are as often as the caller asked.
+6. Under `http://` too, it sees plain text and redirects: neither leads away from an enforced host.
+   requests makes the request that follows a redirect with the same `hooks`, by which a request here
+   knows where it came from.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from requests import __version__
+from requests import PreparedRequest, Response, __version__
 from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
+from requests.exceptions import SSLError
 
 from holdfast.enforcement.clients.retries import NoViolationRetry
 from holdfast.enforcement.context import PinningContext
+from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.request_check import RequestCheck
 from holdfast.errors import PinnedContextError
 
 if TYPE_CHECKING:
@@ -29,6 +37,9 @@ if TYPE_CHECKING:
     from urllib3 import Retry
 
     from holdfast.pins.interfaces import PolicySource, ViolationSink
+    from holdfast.pins.redirects import Hop
+
+_CAME_FROM = "holdfast-came-from"  # no event of requests, which calls hooks by their events' names
 
 
 class PinningAdapter(HTTPAdapter):
@@ -64,9 +75,34 @@ class PinningAdapter(HTTPAdapter):
             policy = PinningContext(policy, sink=sink, public_anchors=public_anchors)
         elif sink is not None or public_anchors is not None:
             raise TypeError("sink and public_anchors belong to the PinningContext that was given")
+        _require_shared_hooks()
         self._context = policy
+        self._check = RequestCheck(policy)
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
         self.max_retries = NoViolationRetry.of(self.max_retries)
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send a request, unless it would leave an enforced host.
+
+        Raises:
+            SSLError: It would; the cause is a `PinViolationError`. Or the connection was refused.
+        """
+        target = self._target(request)
+        response = super().send(request, *args, **kwargs)
+        if response.is_redirect:
+            request.hooks[_CAME_FROM] = target
+        else:
+            request.hooks.pop(_CAME_FROM, None)
+        return response
+
+    def _target(self, request: PreparedRequest) -> Hop:
+        """Check where a request goes, by what urllib3 will be told."""
+        where, _ = super().build_connection_pool_key_attributes(request, verify=True)
+        came_from: Any = request.hooks.get(_CAME_FROM)
+        try:
+            return self._check.check(where["scheme"], where["host"] or "", where["port"], came_from)
+        except PinViolationError as error:
+            raise SSLError(error, request=request) from error
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool manager, with the pinned context."""
@@ -120,4 +156,15 @@ class PinningAdapter(HTTPAdapter):
         """Refuse to be pickled or copied: the copy would not be pinned."""
         raise TypeError(
             "a PinningAdapter cannot be copied or pickled; mount a new one on the other side"
+        )
+
+
+def _require_shared_hooks() -> None:
+    """Refuse a requests that would not tell which request a redirect answered."""
+    request = PreparedRequest()
+    request.prepare(method="GET", url="https://example.com")
+    if request.copy().hooks is not request.hooks:
+        raise PinnedContextError(
+            f"requests {__version__} does not let redirects be followed back",
+            hint="use a version that this Holdfast was tested with, or report it",
         )

@@ -1,0 +1,54 @@
+"""The check before a request is sent: what a TLS context cannot see, because there is no TLS yet.
+
+The helpers for single libraries (`holdfast.enforcement.clients`) ask it for each request, those
+that follow a redirect included. A refusal is reported and raised like that of a connection.
+"""
+
+from __future__ import annotations
+
+from holdfast.enforcement.context import PinningContext
+from holdfast.enforcement.context_pinning import pinning_of
+from holdfast.enforcement.errors import PinViolationError
+from holdfast.errors import PinnedContextError
+from holdfast.pins.host_pattern import canonical_host
+from holdfast.pins.redirects import Hop
+
+__all__ = ["RequestCheck"]
+
+
+class RequestCheck:
+    """Refuses plain text to enforced hosts, and redirects that leave them."""
+
+    def __init__(self, context: PinningContext) -> None:
+        """Judge by the policy of a pinned context, and report to its sink."""
+        pinning = pinning_of(context)
+        if pinning is None:
+            raise TypeError("a PinningContext is needed: holdfast.PinningContext(policy)")
+        self._judge = pinning.enforcement.judge
+
+    def check(self, scheme: str, host: str, port: int | None, came_from: Hop | None = None) -> Hop:
+        """Let a request pass, or refuse it.
+
+        Args:
+            scheme: Of its URL.
+            host: Of its URL, as the library is going to use it.
+            port: The TCP port, for the report.
+            came_from: What this returned for the request whose answer sent the client here.
+
+        Returns:
+            Where the request goes.
+
+        Raises:
+            HostNameError: The host is none.
+            PinViolationError: The request is refused; nothing was sent.
+        """
+        if not host:
+            raise PinnedContextError("a pinned request needs a host", hint="write a whole URL")
+        target = Hop(scheme.lower(), canonical_host(host))
+        verdict = self._judge.decide_request(target, came_from)
+        if verdict is not None:
+            violation = self._judge.violation(verdict, (), port)
+            self._judge.report(violation)
+            if not verdict.allowed:
+                raise PinViolationError(violation)
+        return target
