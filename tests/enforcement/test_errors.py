@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import aiohttp
 import httpx
@@ -67,6 +68,7 @@ WRAPPINGS: dict[str, Callable[[Exception], Exception]] = {
     "reason": _attribute("reason"),
     "os_error": _attribute("os_error"),
     "certificate_error": _attribute("certificate_error"),
+    "reasons": lambda error: _attribute("reasons")([SimpleNamespace(value=error)]),  # type: ignore[arg-type]
     "nested": lambda error: _WrappingError(_caused(_in_context(error))),
 }
 

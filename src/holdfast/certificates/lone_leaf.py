@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from holdfast.pins.pin_set import PinSet
 
-__all__ = ["leaf_failure"]
+__all__ = ["is_named", "leaf_failure"]
 
 _REASON_LIMIT = 200  # characters
 
@@ -47,6 +47,21 @@ def leaf_failure(
         return _leaf_flaw(pin_set, host, presented[0], now)
     except Exception as error:  # noqa: BLE001 (whatever a parser raises)
         return _undecidable(f"the certificate cannot be read: {ascii(str(error))[:_REASON_LIMIT]}")
+
+
+def is_named(der: bytes, host: str) -> bool:
+    """Tell whether a certificate is made out for a host, for verifiers that check no names.
+
+    Args:
+        der: The leaf.
+        host: The canonical host name. A wildcard for a whole top-level domain covers none.
+
+    Raises:
+        ValueError: It cannot be read, or `cryptography` says why in an error of its own.
+    """
+    names = _names(der)
+    above = host.partition(".")[2]
+    return _covers(names if "." in above else names - {f"*.{above}"}, host)
 
 
 def _leaf_flaw(pin_set: PinSet, host: str, der: bytes, now: datetime) -> PathFailure | None:

@@ -95,6 +95,10 @@ def _wrapped_by(error: BaseException) -> Iterator[BaseException]:
     grouped = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     # The rule by which tracebacks choose (`raise ... from ...` sets the flag).
     before = error.__cause__ if error.__suppress_context__ else error.__context__
+    # Twisted keeps each in a Failure.
+    failures = getattr(error, "reasons", ())
+    if isinstance(failures, list):
+        grouped = (*grouped, *(getattr(failure, "value", None) for failure in failures))
     for inner in (before, *error.args, *attributes, *grouped):
         if isinstance(inner, BaseException):
             yield inner
