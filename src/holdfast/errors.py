@@ -9,10 +9,12 @@
     ├── TrustStoreError         ValueError    no trust anchors, or unusable ones
     ├── PinnedContextError      ValueError    a pinned context asked to let something pass unchecked
     ├── UncoveredStackError     ImportError   a TLS stack that cannot be pinned, where it must be
+    ├── LossError               ValueError    a policy that another TLS stack cannot hold as it is
     ├── UnsupportedRuntimeError RuntimeError  no access to the path that OpenSSL verified
     ├── UpdateError             ValueError    signed files that cannot be fetched or do not verify
     ├── CacheError              OSError       a cache of updates that cannot be used or written
     └── PinViolationError       ssl.SSLCertVerificationError  (in `holdfast.enforcement.errors`)
+        └── OpenSSLViolationError  OpenSSL.SSL.Error  (in `holdfast.enforcement.clients.pyopenssl`)
 
 Each is also the standard kind that its caller would expect. A message says what is wrong and where;
 its `hint`, where there is one, says what to do.
@@ -59,6 +61,10 @@ class PinnedContextError(HoldfastError, ValueError):
 
 class UncoveredStackError(HoldfastError, ImportError):
     """A module with a TLS stack of its own was imported where only pinned hosts may be reached."""
+
+
+class LossError(HoldfastError, ValueError):
+    """A policy that another TLS stack cannot hold as it is, where nothing may be lost."""
 
 
 class UnsupportedRuntimeError(HoldfastError, RuntimeError):

@@ -30,17 +30,18 @@ class TlsStack:
 
 
 _OWN_ROOTS = "give it the pinned CA or certificate as its only root"
+_HELPERS = "holdfast.enforcement.clients"
 _OTHER_CLIENT = "use a client that takes an ssl.SSLContext"
 
 TLS_STACKS = {
     stack.module: stack
     for stack in (
-        TlsStack("grpc", "grpcio", f"{_OWN_ROOTS} (root_certificates)"),
-        TlsStack("pycurl", "pycurl", "set PINNEDPUBLICKEY, which pins the leaf"),
-        TlsStack("curl_cffi", "curl_cffi", "set PINNEDPUBLICKEY, which pins the leaf"),
-        TlsStack("OpenSSL", "pyOpenSSL", "check the path in the callback of Context.set_verify"),
-        TlsStack("psycopg", "psycopg (libpq)", f"{_OWN_ROOTS} (sslrootcert)"),
-        TlsStack("psycopg2", "psycopg2 (libpq)", f"{_OWN_ROOTS} (sslrootcert)"),
+        TlsStack("grpc", "grpcio", f"{_OWN_ROOTS}: {_HELPERS}.grpc"),
+        TlsStack("pycurl", "pycurl", f"pin the leaf's key with PINNEDPUBLICKEY: {_HELPERS}.curl"),
+        TlsStack("curl_cffi", "curl_cffi", f"pin the leaf's key likewise: {_HELPERS}.curl"),
+        TlsStack("OpenSSL", "pyOpenSSL", f"connect with {_HELPERS}.pyopenssl"),
+        TlsStack("psycopg", "psycopg (libpq)", f"{_OWN_ROOTS}: {_HELPERS}.libpq"),
+        TlsStack("psycopg2", "psycopg2 (libpq)", f"{_OWN_ROOTS}: {_HELPERS}.libpq"),
         TlsStack("aioquic", "QUIC (aioquic)", _OTHER_CLIENT),
         TlsStack("qh3", "QUIC (qh3)", "switch HTTP/3 off: niquests takes disable_http3=True"),
         TlsStack("M2Crypto", "M2Crypto", _OTHER_CLIENT),

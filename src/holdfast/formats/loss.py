@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Effect", "Loss", "LossKind", "loss_as_json", "which_matter"]
+from holdfast.errors import LossError
+
+__all__ = ["Effect", "Loss", "LossKind", "loss_as_json", "refuse_losses", "which_matter"]
 
 
 class Effect(StrEnum):
@@ -36,10 +38,13 @@ class LossKind(StrEnum):
     EXPIRY = "expiry"
     HOSTS = "hosts"
     IP_ADDRESSES = "ip-addresses"
+    KEY_PINS = "key-pins"
     LEAF_AND_CA = "leaf-and-ca"
     NUMBER_OF_PINS = "number-of-pins"
     OVERLAP = "several-rules"
     POSITION = "position"
+    RENEGOTIATION = "renegotiation"
+    REPORTS = "reports"
     REPORT_ONLY = "report-only"
     SETTING = "setting"
     SUBDOMAINS = "depth-of-subdomains"
@@ -68,6 +73,20 @@ class Loss:
 def which_matter(losses: Iterable[Loss]) -> tuple[Loss, ...]:
     """Return the losses by which a connection is decided otherwise than at the source."""
     return tuple(loss for loss in losses if loss.effect is not Effect.NEITHER)
+
+
+def refuse_losses(losses: Iterable[Loss]) -> None:
+    """Refuse to go on where a connection would be decided otherwise than at the source.
+
+    Raises:
+        LossError: It would; the text says each loss that matters.
+    """
+    matter = which_matter(losses)
+    if matter:
+        raise LossError(
+            "; ".join(f"{loss.place}: {loss.consequence}" for loss in matter),
+            hint="without strict these losses are returned, and what is left is in force",
+        )
 
 
 def loss_as_json(loss: Loss) -> dict[str, str | None]:

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tomlkit
 
+from holdfast.certificates.pem import certificate_text
 from holdfast.lab.authorities import Identity
 from holdfast.lab.server import LabServer
 from holdfast.pins.pin_set import Mode
+from holdfast.pins.policy import Policy
+from holdfast.pins.policy_writer import policy_to_document
 from holdfast.testing import PinnedServer
 
 PAGES = Path(__file__).parents[3] / "docs" / "clients"
@@ -135,5 +139,44 @@ def run_recipe(
             connections=len(connections),
             data_arrived=any(connection.application_bytes for connection in connections),
         )
+
+    return run
+
+
+@pytest.fixture
+def run_page(tmp_path: Path, anchors: Path) -> Callable[..., str]:
+    """Return a function that runs a recipe of a stack that decides by itself: what it printed.
+
+    It runs next to a `pins.toml` and a `pinned.pem`, and trusts both CAs.
+    """
+
+    def run(
+        page: str,
+        recipe: str,
+        policy: Policy,
+        port: int,
+        *,
+        pinned: str = "",
+        change: Callable[[str], str] = str,
+    ) -> str:
+        document = policy_to_document(policy, write_anchor=certificate_text)
+        (tmp_path / "pins.toml").write_text(tomlkit.dumps(document), "utf-8")
+        (tmp_path / "pinned.pem").write_text(pinned, "ascii")
+        environment = {
+            name: value for name, value in os.environ.items() if not _CHANGES_CLIENTS.search(name)
+        }
+        code = _code(page, recipe).replace('"api.example.com"', '"localhost"')
+        code = change(_for_loopback(code.replace(".com:443", ".com"), "localhost", port))
+        ended = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            cwd=tmp_path,
+            env={**environment, "SSL_CERT_FILE": str(anchors), "CURL_CA_BUNDLE": str(anchors)},
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=30,
+        )
+        assert 0 == ended.returncode, ended.stderr
+        return ended.stdout.strip()
 
     return run
