@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import tomlkit
 
+import holdfast
 from holdfast.certificates.pem import certificate_text
 from holdfast.lab.authorities import Identity
 from holdfast.lab.server import LabServer
@@ -82,18 +83,49 @@ def expected(case: Case) -> Evidence:
     return case.expected
 
 
+@pytest.fixture(scope="session")
+def python_with(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that makes a throw-away environment with some packages: its Python.
+
+    For packages whose being there changes what others do.
+    """
+
+    def make(*requirements: str) -> Path:
+        environment = tmp_path_factory.mktemp("environment")
+        python = environment / "bin" / "python"
+        base = ["cryptography>=49", "idna", "certifi", *requirements]
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *base]
+        installed = subprocess.run(pip, check=False, capture_output=True, text=True)
+        if installed.returncode:
+            pytest.skip(f"nothing can be installed here: {installed.stderr[-300:]}")
+        return python
+
+    return make
+
+
 @pytest.fixture
-def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def interpreter() -> Path:
+    """The Python that recipes run in; a test module may bring another."""
+    return Path(sys.executable)
+
+
+@pytest.fixture
+def run_script(
+    tmp_path: Path, interpreter: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs Python code in a fresh interpreter, next to a `pins.toml`."""
 
-    def run(code: str, server: PinnedServer) -> subprocess.CompletedProcess[str]:
+    def run(code: str, server: PinnedServer, *arguments: str) -> subprocess.CompletedProcess[str]:
         script = tmp_path / "recipe.py"
         script.write_text(code, "utf-8")
         environment = {
             name: value for name, value in os.environ.items() if not _CHANGES_CLIENTS.search(name)
         }
+        if interpreter != Path(sys.executable):
+            environment["PYTHONPATH"] = str(Path(holdfast.__file__).parents[1])
         return subprocess.run(
-            [sys.executable, "-W", "error", script],
+            [interpreter, "-W", "error", script, *arguments],
             cwd=server.policy_path.parent,
             env={**environment, "SSL_CERT_FILE": str(server.anchors_path)},
             capture_output=True,
@@ -180,3 +212,9 @@ def run_page(tmp_path: Path, anchors: Path) -> Callable[..., str]:
         return ended.stdout.strip()
 
     return run
+
+
+@pytest.fixture
+def recipe_code() -> Callable[[str, str], str]:
+    """Return a function that takes the code of a recipe from its page."""
+    return _code
