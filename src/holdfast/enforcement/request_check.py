@@ -26,7 +26,15 @@ class RequestCheck:
             raise TypeError("a PinningContext is needed: holdfast.PinningContext(policy)")
         self._judge = pinning.enforcement.judge
 
-    def check(self, scheme: str, host: str, port: int | None, came_from: Hop | None = None) -> Hop:
+    def check(
+        self,
+        scheme: str,
+        host: str,
+        port: int | None,
+        came_from: Hop | None = None,
+        *,
+        tls_name: str | None = None,
+    ) -> Hop:
         """Let a request pass, or refuse it.
 
         Args:
@@ -34,17 +42,22 @@ class RequestCheck:
             host: Of its URL, as the library is going to use it.
             port: The TCP port, for the report.
             came_from: What this returned for the request whose answer sent the client here.
+            tls_name: Under which name its connection is made, if the request says another than that
+                of its URL.
 
         Returns:
             Where the request goes.
 
         Raises:
             HostNameError: The host is none.
+            PinnedContextError: There is none, or it has pins and those of another name would count.
             PinViolationError: The request is refused; nothing was sent.
         """
         if not host:
             raise PinnedContextError("a pinned request needs a host", hint="write a whole URL")
         target = Hop(scheme.lower(), canonical_host(host))
+        if tls_name and canonical_host(tls_name) != target.host:
+            self._refuse_other_name(target.host)
         verdict = self._judge.decide_request(target, came_from)
         if verdict is not None:
             violation = self._judge.violation(verdict, (), port)
@@ -52,3 +65,12 @@ class RequestCheck:
             if not verdict.allowed:
                 raise PinViolationError(violation)
         return target
+
+    def _refuse_other_name(self, host: str) -> None:
+        """Refuse to reach a host that has pins by those of another name, as after a redirect."""
+        pin_set, _ = self._judge.rules_for(host)
+        if pin_set is not None:
+            raise PinnedContextError(
+                f"{host}: its connection would be judged by the pins of another name",
+                hint="leave the server's name to the URL (sni_hostname, server_hostname)",
+            )

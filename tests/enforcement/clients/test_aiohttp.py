@@ -66,7 +66,7 @@ async def test_other_failures_go_on_to_the_next_address(pinned_server: PinnedSer
     connector = PinningConnector(pinned_server.context(), resolver=_Twice())
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    async with pinned_session(pinned_server.policy, connector=connector) as session:
+    async with pinned_session(connector) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await session.get(f"https://localhost:{port}")
 
@@ -119,6 +119,17 @@ async def test_a_middleware_does_not_lose_where_a_redirect_came_from(
     assert () == plain.connections
 
 
+async def test_pins_are_those_of_the_url(pinned_server: PinnedServer) -> None:
+    """Another name for TLS would bring other pins, and is refused for a pinned host."""
+    async with pinned_session(pinned_server.context()) as session:
+        with pytest.raises(holdfast.HoldfastError, match="pins of another name"):
+            await session.get(pinned_server.impostor.url, server_hostname="127.0.0.1")
+        assert () == pinned_server.impostor.connections
+        address = f"https://127.0.0.1:{pinned_server.port}"
+        async with session.get(address, server_hostname="localhost") as response:
+            assert 200 == response.status
+
+
 async def test_the_connector_has_to_pin(pinned_server: PinnedServer) -> None:
     """Another connector would pin nothing, and a context brings its own sink and anchors."""
     context = pinned_server.context()
@@ -127,6 +138,10 @@ async def test_the_connector_has_to_pin(pinned_server: PinnedServer) -> None:
             pinned_session(pinned_server.policy, connector=stock)
     with pytest.raises(TypeError, match="belong to the PinningContext"):
         pinned_session(context, public_anchors=pinned_server.anchors_path)
+    connector = PinningConnector(context)
+    async with connector:
+        with pytest.raises(TypeError, match="belong to the PinningConnector"):
+            pinned_session(connector, public_anchors=pinned_server.anchors_path)
 
 
 async def test_anchors_and_sink_are_passed_on(pinned_server: PinnedServer) -> None:

@@ -11,9 +11,8 @@ from holdfast.enforcement.clients import checked_transport
 from holdfast.enforcement.clients import httpx as for_httpx
 from holdfast.enforcement.clients import httpx2 as for_httpx2
 from holdfast.enforcement.context import PinningContext
-from holdfast.lab.authorities import Identity
+from holdfast.lab.authorities import Authority
 from holdfast.lab.server import LabServer
-from holdfast.lab.server_stream import ServerStream
 from holdfast.testing import PinnedServer
 
 TRANSPORTS = {
@@ -29,16 +28,17 @@ Get = Callable[..., Any]
 def get(request: pytest.FixtureRequest) -> Get:
     """Return a function that makes a transport, and with it a request."""
     library, transport = TRANSPORTS[request.param]
+    is_async = "async" in request.param
 
-    def get(policy: object, url: str, **options: object) -> Any:  # noqa: ANN401
+    def get(policy: object, url: str, *, request: Any = (), **options: object) -> Any:  # noqa: ANN401
         made = transport(policy, **options)  # type: ignore[arg-type]
-        if "async" not in request.param:
-            with library.Client(transport=made) as client:
-                return client.get(url)
+        if not is_async:
+            with library.Client(transport=made, follow_redirects=True) as client:
+                return client.get(url, **dict(request))
 
         async def fetch() -> Any:  # noqa: ANN401
-            async with library.AsyncClient(transport=made) as client:
-                return await client.get(url)
+            async with library.AsyncClient(transport=made, follow_redirects=True) as client:
+                return await client.get(url, **dict(request))
 
         return asyncio.run(fetch())
 
@@ -62,16 +62,12 @@ def test_other_failures_are_retried(
     retries: int,
     connections: int,
     pinned: Callable[..., PinningContext],
-    identity: Identity,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A handshake that breaks off is tried again as often as the caller asked."""
+    """What is no violation, as an unlisted host that does not verify, is tried again."""
     monkeypatch.setattr(checked_transport, "_FACTOR", 0.001)
 
-    async def hang_up(stream: ServerStream) -> None:
-        stream.reset()
-
-    with LabServer(identity, starttls=hang_up) as server:
+    with LabServer(Authority.new("Unknown").issue("127.0.0.1"), name="127.0.0.1") as server:
         with pytest.raises((httpx.ConnectError, httpx2.ConnectError)) as caught:
             get(pinned(), server.url, retries=retries)
         assert holdfast.violation_from(caught.value) is None
@@ -83,6 +79,19 @@ def test_nothing_else_verifies(get: Get, option: str, pinned_server: PinnedServe
     """What would take the place of the pinned context is an error, not ignored."""
     with pytest.raises(TypeError, match="with its PinningContext"):
         get(pinned_server.context(), pinned_server.url, **{option: False})
+
+
+def test_pins_are_those_of_the_url(get: Get, pinned_server: PinnedServer) -> None:
+    """A redirect keeps the name for TLS that a request brings: it brings no host other pins."""
+    context = pinned_server.context()
+    with LabServer(None, name="127.0.0.1", redirects={"/": pinned_server.impostor.url}) as start:
+        with pytest.raises(holdfast.HoldfastError, match="pins of another name"):
+            get(context, start.url + "/", request={"extensions": {"sni_hostname": "127.0.0.1"}})
+        assert () == pinned_server.impostor.connections
+
+    by_address = f"https://127.0.0.1:{pinned_server.port}"
+    options = {"extensions": {"sni_hostname": "localhost"}}
+    assert 200 == get(context, by_address, request=options).status_code
 
 
 def test_a_context_brings_its_own_anchors(get: Get, pinned_server: PinnedServer) -> None:

@@ -18,6 +18,7 @@ from holdfast.enforcement.clients.pyopenssl import (
     OpenSSLPinning,
     OpenSSLViolationError,
     PinnedConnection,
+    _on_certificate,
 )
 from holdfast.lab.authorities import Authority, Identity
 from holdfast.lab.server import LabServer
@@ -465,6 +466,74 @@ def test_verification_cannot_be_replaced(
         connection.sendall(_REQUEST)
 
     assert (0, 0) == received(server)
+
+
+@pytest.mark.parametrize("case", ["mismatch", "untrusted"])
+def test_a_verdict_that_openssl_ignores_still_counts(
+    case: str,
+    pinning: Callable[..., OpenSSLPinning],
+    tcp: Callable[[LabServer], socket.socket],
+    start: Start,
+    impostor: Identity,
+    received: Received,
+) -> None:
+    """Where OpenSSL was told to go on regardless, the end of the handshake is the end."""
+    unknown = Authority.new("Unknown").issue("127.0.0.1")
+    server = start(impostor if case == "mismatch" else unknown)
+    host = "localhost" if case == "mismatch" else "127.0.0.1"
+    connection = pinning().connection(host, tcp(server))
+    connection.setblocking(True)
+    SSL.Connection.set_verify(connection, SSL.VERIFY_NONE, _on_certificate)
+
+    with pytest.raises(holdfast.HoldfastError) as caught:
+        connection.sendall(_REQUEST)
+
+    is_violation = isinstance(caught.value, OpenSSLViolationError)
+    assert is_violation is (case == "mismatch")
+    assert is_violation or "switched off underneath" in str(caught.value)
+    assert (0, 0) == received(server)
+
+
+def test_an_accepted_connection_works_as_ever(
+    pinning: Callable[..., OpenSSLPinning],
+    tcp: Callable[[LabServer], socket.socket],
+    start: Start,
+    identity: Identity,
+) -> None:
+    """A second handshake does nothing, and each way to read and write is open."""
+    connection = pinning().connection("localhost", tcp(start(identity)))
+    connection.setblocking(True)
+    connection.do_handshake()
+    connection.do_handshake()
+
+    buffer = bytearray(100)
+    assert len(_REQUEST) == connection.write(_REQUEST)
+    count = connection.recv_into(buffer)
+
+    assert buffer[:count].startswith(b"HTTP/1.1 200")
+
+
+def test_a_closed_connection_is_not_judged_again(
+    pinning: Callable[..., OpenSSLPinning],
+    tcp: Callable[[LabServer], socket.socket],
+    start: Start,
+    identity: Identity,
+    policy_for: PolicyFor,
+    violations: list[Violation],
+) -> None:
+    """Only what is open, and was accepted, can be ended by another policy."""
+    made = pinning()
+    connection = made.connection("localhost", tcp(start(identity)))
+    connection.setblocking(True)
+    assert not connection._holdfast_judge_again()  # not accepted yet
+    connection.do_handshake()
+    assert connection._holdfast_judge_again()
+
+    made.judge._source = policy_for(denied=(identity.spki_pin,))
+    connection.close()
+
+    assert not connection._holdfast_judge_again()
+    assert [] == violations
 
 
 def test_a_foreign_connection_of_the_context_is_refused(

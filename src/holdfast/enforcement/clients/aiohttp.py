@@ -49,7 +49,7 @@ _REDIRECTED_BY: ContextVar[Hop | None] = ContextVar("holdfast_redirected_by", de
 
 
 def pinned_session(
-    policy: PolicySource | PinningContext,
+    policy: PolicySource | PinningContext | PinningConnector,
     *,
     sink: ViolationSink | None = None,
     public_anchors: str | os.PathLike[str] | None = None,
@@ -61,26 +61,28 @@ def pinned_session(
     Call it where a `ClientSession` may be made: in a coroutine.
 
     Args:
-        policy: A `Policy`, a `PolicySource` such as `PolicyFile`, or a `PinningContext`.
+        policy: A `Policy`, a `PolicySource` such as `PolicyFile`, a `PinningContext`, or a
+            `PinningConnector`.
         sink: Where violations go, as for `PinningContext`.
         public_anchors: Trust anchors, as for `PinningContext`.
         trace_configs: As for `ClientSession`.
-        options: What else `ClientSession` takes; a `connector` has to be a `PinningConnector`.
+        options: What else `ClientSession` takes, but `connector`.
 
     Raises:
-        PinnedContextError: The connector is another one.
+        PinnedContextError: There is another connector.
         TrustStoreError: There are no trust anchors.
-        TypeError: The policy is none, or a context came together with arguments for making one.
+        TypeError: The policy is none, or a sink or anchors came together with what has its own.
     """
-    connector = options.pop("connector", None)
-    if connector is None:
-        connector = PinningConnector(policy, sink=sink, public_anchors=public_anchors)
-    elif not isinstance(connector, PinningConnector):
+    if "connector" in options:
         raise PinnedContextError(
             "a pinned session needs a connector that pins",
-            hint="pass PinningConnector(policy, ...), which takes what TCPConnector takes",
+            hint="pass PinningConnector(policy, ...) in place of the policy",
         )
-    return ClientSession(connector=connector, trace_configs=[*trace_configs, _tracing()], **options)
+    if not isinstance(policy, PinningConnector):
+        policy = PinningConnector(policy, sink=sink, public_anchors=public_anchors)
+    elif sink is not None or public_anchors is not None:
+        raise TypeError("sink and public_anchors belong to the PinningConnector that was given")
+    return ClientSession(connector=policy, trace_configs=[*trace_configs, _tracing()], **options)
 
 
 class PinningConnector(TCPConnector):
@@ -126,7 +128,8 @@ class PinningConnector(TCPConnector):
             )
         came_from = _REDIRECTED_BY.get()
         try:
-            self._check.check(req.url.scheme, req.url.raw_host or "", req.url.port, came_from)
+            url, name = req.url, req.server_hostname
+            self._check.check(url.scheme, url.raw_host or "", url.port, came_from, tls_name=name)
             return await super().connect(req, *args, **kwargs)
         except PinViolationError as error:
             raise ClientConnectorCertificateError(req.connection_key, error) from error

@@ -59,7 +59,8 @@ class _Checked:
         came_from = extensions.get(_CAME_FROM)
         try:
             host = url.raw_host.decode("ascii")
-            target = self._check.check(url.scheme, host, url.port, came_from)
+            name = extensions.get("sni_hostname")
+            target = self._check.check(url.scheme, host, url.port, came_from, tls_name=name)
         except PinViolationError as error:
             raise self._connect_errors[0](error.message, request=request) from error
         extensions[_CAME_FROM] = target

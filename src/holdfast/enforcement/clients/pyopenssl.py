@@ -115,8 +115,9 @@ class OpenSSLPinning:
 
     def _context_for(self, pin_set: PinSet | None, trust: Trust) -> SSL.Context:
         """Return the context with the anchors of a trust, and with no others."""
-        private = pin_set is not None and trust is Trust.PRIVATE
-        anchors = pin_set.anchors if private and pin_set is not None else self._anchors
+        anchors = self._anchors
+        if pin_set is not None and trust is Trust.PRIVATE:
+            anchors = pin_set.anchors
         context = self._contexts.get((trust, anchors))
         if context is None:
             if len(self._contexts) >= _MEMORY_LIMIT:
@@ -152,6 +153,12 @@ def _on_certificate(
     if not isinstance(connection, PinnedConnection):
         return False  # made past `OpenSSLPinning.connection`, so nobody knows its host
     return connection._holdfast_on_certificate(certificate, code, depth, ok=bool(ok))  # noqa: SLF001
+
+
+def _in_words(code: int) -> str:
+    """Return OpenSSL's name for an error of verification (X509_V_ERR_...), as words."""
+    names = {value: name for name, value in vars(SSL.X509VerificationCodes).items()}
+    return names.get(code, f"error {code}").removeprefix("ERR_").replace("_", " ").lower()
 
 
 class PinnedConnection(SSL.Connection):
@@ -256,7 +263,7 @@ class PinnedConnection(SSL.Connection):
         try:
             if not ok and not self._is_pins_only:  # name constraints come after the leaf
                 self._holdfast_code = code
-                self._holdfast_verdict = self._holdfast_untrusted(f"OpenSSL's error {code}")
+                self._holdfast_verdict = self._holdfast_untrusted(_in_words(code))
                 return False
             if verdict is not None:
                 return True
@@ -363,7 +370,8 @@ class PinnedConnection(SSL.Connection):
 
         Called by another thread, which must not touch OpenSSL's object.
         """
-        if not self._holdfast_accepted:
+        sock = self._holdfast_sock
+        if not self._holdfast_accepted or (sock is not None and sock.fileno() == -1):
             return False
         path = self._holdfast_whole_path()
         path = path[:1] if self._is_pins_only else path
