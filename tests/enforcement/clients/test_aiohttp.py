@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -91,6 +92,10 @@ async def test_a_request_brings_no_tls_of_its_own(
             assert 200 == response.status
 
 
+@pytest.mark.skipif(
+    "middlewares" not in inspect.signature(aiohttp.ClientSession).parameters,
+    reason="middlewares are new in aiohttp 3.12",
+)
 async def test_a_middleware_does_not_lose_where_a_redirect_came_from(
     pinned: Callable[..., PinningContext], identity: Identity
 ) -> None:
