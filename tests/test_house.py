@@ -34,7 +34,6 @@ TESTED_ELSEWHERE: dict[str, str] = dict.fromkeys(
     "formats/android_writing.py": "formats/test_android.py",
     "cli/updates/options.py": "cli/updates/test_group.py",
     "enforcement/clients/one_host.py": "enforcement/clients/test_curl.py",
-    "updates/repository.py": "updates/test_publisher.py",
 }
 
 # Folders whose modules are alike, so that the same tests go over all of them.

@@ -4,6 +4,7 @@ In a session, `...` stands for any lines. Pins, times and the width of columns a
 """
 
 import doctest
+import json
 import re
 import shlex
 import shutil
@@ -22,10 +23,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from holdfast.cli.main import holdfast, main
 from holdfast.lab.authorities import Authority
 from holdfast.lab.server import LabServer
+from tests.cli.updates.policy_file import LEAF, write_policy
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
+UPDATES = ROOT / "docs" / "updates.md"
 LONGEST_README = 150
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -211,3 +214,41 @@ def test_the_walk_through_of_updates() -> None:
     assert "version 2 must be >= 3" in results[9]
     assert "signed by 0/1 keys" in results[11]
     assert "--rules" in results[12]
+
+
+@pytest.mark.timeout(90)
+def test_the_ceremonies_of_updates(tmp_path: Path) -> None:
+    """Each command of the page, in its order; only the answers to questions are put in."""
+    text = UPDATES.read_text("utf-8").partition("\n## Ceremonies\n")[2].partition("\n## ")[0]
+    steps = [block for language, block in FENCE.findall(text) if language == "sh"]
+    (settings,) = [block for language, block in FENCE.findall(text) if language == "toml"]
+    write_policy(tmp_path, LEAF)
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    (tmp_path / "repository.toml").write_text(settings)
+    cards = "mkdir -p repository/cards; cp usb-*/*.card.json repository/cards"
+    dave = "holdfast updates new-key usb-dave --owner dave; " + cards
+    leave = "sed -i '/role.root/,/role.targets/s/carol/dave/' repository/repository.toml"
+    between = [
+        f"{cards}; cp repository.toml repository",
+        "cp repository/metadata/1.root.json root.json",
+        f"{dave}; {leave}",
+        "",
+    ]
+    lines = ["set -e", SHELL, "export HOLDFAST_PASSPHRASE_FILE=passphrase"]
+    for step, then in zip(steps, between, strict=True):
+        lines += [re.sub(r"(updates sign .*)", r"\1 --yes", step), then]
+
+    ran = subprocess.run(
+        ["bash", "-c", "\n".join(lines).replace("trap 'kill $!' EXIT", "")],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert 0 == ran.returncode, ran.stdout
+    assert "Published root, snapshot, timestamp." == ran.stdout.splitlines()[-1]
+    assert "2 of alice, bob, carol" in ran.stdout
+    root = json.loads((tmp_path / "repository" / "metadata" / "2.root.json").read_bytes())
+    owners = {key["x-holdfast-owner"] for key in root["signed"]["keys"].values()}
+    assert {"alice", "bob", "carol", "dave"} <= owners

@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from tests.updates.ceremony import Ceremony
 from tests.updates.client import Client
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW, SignedRepository
@@ -82,3 +83,9 @@ def reread(repository: SignedRepository, copy: Path) -> Refresh:
 def client(tmp_path: Path, repository: SignedRepository, origin: Origin) -> Client:
     """A client that has not started yet."""
     return Client(tmp_path / "cache", origin.url, repository.root_bytes)
+
+
+@pytest.fixture
+def ceremony(tmp_path: Path) -> Ceremony:
+    """A repository whose offline roles are signed by alice, bob and carol, two of them each."""
+    return Ceremony(tmp_path)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import UpdateError
-from holdfast.updates.key_folder import load_signers, make_keys
+from holdfast.errors import PolicyError, UpdateError
+from holdfast.updates.key_card import KeyCard, owner_of
+from holdfast.updates.key_folder import add_card, add_key, load_card, load_signers, make_keys
 from holdfast.updates.roles import PROFILES
 
 RULES = PROFILES["small"]
@@ -68,3 +69,58 @@ def test_another_passphrase_and_another_kind_are_told(tmp_path: Path) -> None:
     other.chmod(0o600)
     with pytest.raises(UpdateError, match="no Ed25519"):
         load_signers([tmp_path / "keys"], b"secret")
+
+
+def test_a_person_makes_a_key_and_a_card(tmp_path: Path) -> None:
+    """The key is for its owner only, the card for everybody; both name the owner."""
+    card = add_key(tmp_path / "usb", "alice", b"secret")
+
+    assert card == load_card(tmp_path / "usb" / "alice.card.json")
+    assert "alice" == card.owner
+    assert {card.key.keyid} == set(load_signers([tmp_path / "usb"], b"secret"))
+    assert 0o600 == (tmp_path / "usb" / "alice.pem").stat().st_mode & 0o777
+    assert 0o644 == (tmp_path / "usb" / "alice.card.json").stat().st_mode & 0o777
+
+
+def test_keys_that_are_made_carry_their_names(tmp_path: Path) -> None:
+    """So that it can be told which are missing."""
+    made = make_keys(tmp_path / "keys", RULES, b"secret")
+
+    assert ["root-1", "root-2"] == [owner_of(one.public_key) for one in made["root"]]
+
+
+def test_neither_keys_nor_cards_of_devices_are_overwritten(tmp_path: Path) -> None:
+    """A second person of the same name takes another."""
+    card = add_key(tmp_path, "alice", b"secret")
+
+    with pytest.raises(UpdateError, match=r"alice\.pem exists"):
+        add_key(tmp_path, "alice", b"secret")
+    with pytest.raises(UpdateError, match=r"alice\.pem exists"):
+        add_card(tmp_path, KeyCard(key=card.key, uri="hsm:2"))
+    (tmp_path / "alice.pem").unlink()
+    with pytest.raises(UpdateError, match=r"alice\.card\.json exists"):
+        add_key(tmp_path, "alice", b"secret")
+    with pytest.raises(UpdateError, match="no name of an owner"):
+        add_key(tmp_path, "../alice", b"secret")
+
+
+def test_a_missing_passphrase_is_told(tmp_path: Path) -> None:
+    """A folder with cards alone needs none."""
+    with pytest.raises(UpdateError, match="a key takes a passphrase"):
+        add_key(tmp_path / "usb", "alice", None)
+    add_key(tmp_path / "usb", "alice", b"secret")
+    with pytest.raises(UpdateError, match=r"alice\.pem has a passphrase"):
+        load_signers([tmp_path / "usb"], None)
+    (tmp_path / "usb" / "alice.pem").unlink()
+
+    assert {} == load_signers([tmp_path / "usb"], None)
+
+
+def test_a_card_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """With its file."""
+    (tmp_path / "mallory.card.json").write_text("{}")
+
+    with pytest.raises(PolicyError, match=r"mallory\.card\.json"):
+        load_signers([tmp_path], None)
+    with pytest.raises(PolicyError, match=r"nobody\.card\.json"):
+        load_card(tmp_path / "nobody.card.json")

@@ -34,19 +34,24 @@ from holdfast.updates.document import (
 from holdfast.updates.document_text import refusal
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.host_publisher import HostPublisher, host_pins_problems
-from holdfast.updates.repository import Repository
-from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL, RoleRule
+from holdfast.updates.key_card import owner_of
+from holdfast.updates.repository import Holder, Repository
+from holdfast.updates.request_check import check_request, differences
+from holdfast.updates.request_signatures import merged
+from holdfast.updates.roles import DELEGATED, ONLINE, ROLES, TOP_LEVEL, RoleRule
 from holdfast.updates.roll_out import SALT_BYTES, Candidate, in_order_of_names
 from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.signed_files import EPOCH_FIELD
+from holdfast.updates.staged_repository import StagedRepository
 from holdfast.updates.weakening import Change, changes, may_be_made_by_pins_role
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-__all__ = ["HostPublication", "Publication", "Publisher", "RoleStatus"]
+    from holdfast.updates.repository_settings import RepositorySettings
+    from holdfast.updates.request import Request
 
-_ONLINE = ("snapshot", "timestamp")
+__all__ = ["HostPublication", "Publication", "Publisher", "RoleStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,8 @@ class RoleStatus:
         threshold: How many signatures it takes.
         keys: How many keys there are.
         at_hand: How many of them are here.
+        owners: Whose they are.
+        differs: Where `repository.toml` wants something else, in words.
     """
 
     role: str
@@ -105,6 +112,8 @@ class RoleStatus:
     threshold: int
     keys: int
     at_hand: int
+    owners: tuple[str, ...] = ()
+    differs: tuple[str, ...] = ()
 
 
 class Publisher:
@@ -116,23 +125,85 @@ class Publisher:
         self._hosts = HostPublisher(repository)
 
     @classmethod
-    def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Publisher:
-        """Open a repository, as `Repository.opened` does."""
-        return cls(Repository.opened(folder, signers, now))
+    def opened(
+        cls,
+        folder: Path,
+        signers: Mapping[str, Signer],
+        now: datetime,
+        request: Path | None = None,
+    ) -> Publisher:
+        """Open a repository, as `Repository.opened` does.
+
+        Args:
+            folder: Where it is.
+            signers: The keys at hand, by key id.
+            now: The time, with an offset.
+            request: Where to write what is to be signed, instead of publishing it.
+        """
+        if request is None:
+            return cls(Repository.opened(folder, signers, now))
+        staged = StagedRepository.opened(folder, signers, now)
+        staged.to = request
+        return cls(staged)
 
     @classmethod
     def created(
         cls,
         folder: Path,
-        keys: Mapping[str, Sequence[Signer]],
+        keys: Mapping[str, Sequence[Holder]],
         rules: Mapping[str, RoleRule],
         now: datetime,
+        request: Path | None = None,
     ) -> Publisher:
         """Make a repository with an empty deny list and no policy; see `Repository.created`."""
-        repository = Repository.created(folder, keys, rules, now)
+        repository: Repository
+        if request is None:
+            repository = Repository.created(folder, keys, rules, now)
+        else:
+            repository = staged = StagedRepository.created(folder, keys, rules, now)
+            staged.to = request
         repository.put("emergency", DENY_TARGET, deny_list_to_bytes(DenyList(serial=1)))
         repository.write(ROLES, by=0)
         return cls(repository)
+
+    @classmethod
+    def publish_requests(
+        cls,
+        folder: Path,
+        requests: Sequence[Request],
+        signers: Mapping[str, Signer],
+        now: datetime,
+    ) -> tuple[str, ...]:
+        """Publish what people have signed, with the snapshot and timestamp of here.
+
+        Args:
+            folder: The repository; where the request makes a new one, its folder.
+            requests: Copies of one request, whose signatures are put together.
+            signers: The keys at hand, by key id.
+            now: The time, with an offset.
+
+        Returns:
+            The roles that have signed.
+
+        Raises:
+            UpdateError: The request is of another repository or of an older state, signatures are
+                missing, or clients would refuse it. Nothing was published.
+            PolicyError: A file in it could be used by no client. Nothing was published.
+            OSError: It cannot be written. What was served still is.
+        """
+        request = merged(requests)
+        if request.roots:
+            repository = Repository.opened(folder, signers, now)
+        else:
+            repository = Repository.begun(folder, signers, now)
+        check_request(request, repository)
+        repository.write_signed(request.after, request.files)
+        return (*request.after, *ONLINE)
+
+    @property
+    def settings(self) -> RepositorySettings:
+        """How the repository is to be signed."""
+        return self._repository.settings
 
     @property
     def root(self) -> bytes:
@@ -183,7 +254,7 @@ class Publisher:
         self._repository.write((*signing, "snapshot", "timestamp"))
         told = changes(before.policy, bundle.policy) if before is not None else ()
         return Publication(
-            serial, told, (*signing, *_ONLINE), dropped=_other_candidate(before, bundle.policy)
+            serial, told, (*signing, *ONLINE), dropped=_other_candidate(before, bundle.policy)
         )
 
     def roll_out(self, policy: Policy, *, basis_points: int, refresh: timedelta) -> Publication:
@@ -236,7 +307,7 @@ class Publisher:
             candidate=candidate,
         )
         self._repository.put("pins", PINS_TARGET, bundle_to_bytes(bundle))
-        signing = ("pins", *_ONLINE)
+        signing = ("pins", *ONLINE)
         self._repository.write(signing)
         return Publication(bundle.serial, told, signing, candidate, dropped)
 
@@ -272,7 +343,7 @@ class Publisher:
         # A serial of its own: nothing older is accepted afterwards, and it can be asked for.
         after = replace(bundle, serial=bundle.serial + 1, issued=self._repository.now)
         self._repository.put("pins", PINS_TARGET, bundle_to_bytes(after))
-        self._repository.write(("pins", *_ONLINE))
+        self._repository.write(("pins", *ONLINE))
         self._hosts.forget_replaced()
         return HostPublication(after.serial, self._hosts.count, bins, self._hosts.has_index)
 
@@ -310,55 +381,73 @@ class Publisher:
         if notes:
             raise UpdateError("; ".join(notes))
         self._repository.put("breakglass", BREAK_GLASS_TARGET, break_glass_to_bytes(after))
-        self._repository.write(("breakglass", *_ONLINE))
+        self._repository.write(("breakglass", *ONLINE))
         return after
 
-    def rotate_keys(self, role: str, keys: Sequence[Signer]) -> tuple[str, ...]:
-        """Give a role new keys, as many as it has.
+    def rotate_keys(
+        self, role: str, keys: Sequence[Holder], threshold: int | None = None
+    ) -> tuple[str, ...]:
+        """Give a role new keys.
+
+        Args:
+            role: Which.
+            keys: As many as `repository.toml` says: what signs with them, or, of people who are
+                elsewhere, the public halves.
+            threshold: How many have to sign from now on; by default as `repository.toml` says.
 
         Returns:
             The roles that have signed: the one that says whose the role is, and the role itself.
 
         Raises:
-            UpdateError: There are fewer keys than before, or those that have to sign are missing.
-                Nothing was published.
+            UpdateError: There are fewer keys or more, one person has two, or those that have to
+                sign are missing. Nothing was published.
             OSError: It cannot be written. What was served still is.
         """
-        number = len(self._repository.rule(role).keyids)
-        if len(keys) != number:
-            raise UpdateError(f"{role} has {number} keys, and {len(keys)} are new")
-        self._repository.exchange_keys(role, keys)
+        rule = self._repository.settings.roles[role]
+        if len(keys) != rule.keys:
+            raise UpdateError(
+                f"{role} has {rule.keys} keys, and {len(keys)} are new",
+                hint="repository.toml says how many there are",
+            )
+        self._repository.exchange_keys(role, keys, threshold or rule.threshold)
         owner = "root" if role in TOP_LEVEL else "targets"
         if role == "pins" and self._repository.has_enough(owner):
             self._hosts.sign_again()
-        signing = tuple(dict.fromkeys((owner, role, *_ONLINE)))
+        signing = tuple(dict.fromkeys((owner, role, *ONLINE)))
         self._repository.write(signing)
         return signing
 
-    def resign(self) -> tuple[str, ...]:
-        """Sign the timestamp again, and with it whatever is in the last third of its time.
+    def resign(self, roles: Sequence[str] = ()) -> tuple[str, ...]:
+        """Sign again: some roles, or the timestamp and whatever is in the last third of its time.
 
-        Only roles whose keys are at hand are signed. Run it each hour.
+        Args:
+            roles: Which; without them, only roles whose keys are at hand are signed. Run that each
+                hour.
 
         Returns:
             The roles that have signed.
 
         Raises:
-            UpdateError: The key of the timestamp is missing.
+            UpdateError: Keys are missing.
             OSError: It cannot be written. What was served still is.
         """
         due = [role for role in ("targets", *DELEGATED) if self._is_due(role)]
-        signing = [role for role in due if self._repository.has_enough(role)]
+        signing = list(roles) or [role for role in due if self._repository.has_enough(role)]
         if self._repository.has_enough("pins") and self._hosts.sign_again(only_due=True):
             signing = list(dict.fromkeys((*signing, "pins")))
         if signing or self._is_due("snapshot"):
             signing.append("snapshot")
         signing.append("timestamp")
+        signing = list(dict.fromkeys(signing))
         self._repository.write(signing)
         return tuple(signing)
 
     def status(self) -> tuple[RoleStatus, ...]:
-        """Return how each role stands."""
+        """Return how each role stands.
+
+        Raises:
+            PolicyError: A card that `repository.toml` names cannot be read.
+        """
         return tuple(
             RoleStatus(
                 role,
@@ -367,6 +456,15 @@ class Publisher:
                 self._repository.rule(role).threshold,
                 len(self._repository.rule(role).keyids),
                 len(self._repository.at_hand(role)),
+                tuple(map(owner_of, self._repository.keys(role))),
+                tuple(
+                    differences(
+                        role,
+                        self._repository.delegator(role),
+                        self._repository.settings,
+                        self._repository.folder,
+                    )
+                ),
             )
             for role in ROLES
         )

@@ -1,12 +1,15 @@
 """The folder of a repository: its metadata, who may sign each role, and how it is written.
 
-    metadata/   N.ROLE.json for each version, and timestamp.json, which is written last
-    targets/    FOLDER/HASH.NAME
+    metadata/         N.ROLE.json for each version, and timestamp.json, which is written last
+    targets/          FOLDER/HASH.NAME
+    repository.toml   how each role is to be signed
 
 1. What is served is whole at each moment: versions stand beside each other (consistent snapshots),
    and a client sees the new ones only with the timestamp.
 2. Each role signs with the keys at hand, and what is missing is named.
 3. Old roots are never deleted: a client that was away needs each of them.
+4. `write` is where each change ends: here it is signed and served, in `staged_repository` it
+   becomes a request.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
+from securesystemslib.signer import Key, Signer
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -30,18 +34,21 @@ from tuf.api.metadata import (
 from tuf.api.serialization.json import JSONSerializer
 
 from holdfast.errors import UpdateError
+from holdfast.updates.key_card import check_keys, who
 from holdfast.updates.own_files import replace_file, replace_files, sync_file, sync_folder
-from holdfast.updates.roles import DELEGATED, TOP_LEVEL, RoleRule
+from holdfast.updates.repository_file import BEFOREHAND, load_settings, write_settings
+from holdfast.updates.repository_settings import RepositorySettings
+from holdfast.updates.roles import DELEGATED, ONLINE, TOP_LEVEL, RoleRule
+from holdfast.updates.signing import sign
 
-if TYPE_CHECKING:
-    from securesystemslib.signer import Signer
+__all__ = ["Holder", "Repository", "public_key_of"]
 
-__all__ = ["Repository"]
+# A key that is here, or one that somebody else has.
+Holder = Signer | Key
 
 _PUBLIC = 0o644
-_DAYS = "x-holdfast-days"
 # What others refer to comes first.
-_ORDER = ("root", *DELEGATED, "targets", "snapshot", "timestamp")
+_ORDER = ("root", *DELEGATED, "targets", *ONLINE)
 
 
 class Repository:
@@ -53,16 +60,18 @@ class Repository:
         signers: Mapping[str, Signer],
         now: datetime,
         metadata: Mapping[str, Metadata[Any]],
+        settings: RepositorySettings,
     ) -> None:
         """Hold a repository; see `opened` and `created`."""
         self.now = now
+        self.settings = settings
         self._folder, self._signers = folder, dict(signers)
         self._metadata = dict(metadata)
         self._changed: dict[str, bytes] = {}
         self._outgoing: list[Signer] = []
 
     @classmethod
-    def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Repository:
+    def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Self:
         """Open a repository.
 
         Args:
@@ -72,45 +81,55 @@ class Repository:
 
         Raises:
             UpdateError: There is none, or it cannot be read.
+            PolicyError: `repository.toml` cannot be read or has a mistake.
         """
-        if not (folder / "metadata" / "timestamp.json").is_file():
+        if not is_repository(folder):
             raise UpdateError(
                 f"{folder} is no repository", hint="make one with `holdfast updates init`"
             )
         try:
-            return cls(folder, signers, now, _read(folder / "metadata"))
+            metadata = _read(folder / "metadata")
         except Exception as error:  # whatever a damaged file makes python-tuf raise
             raise UpdateError(
                 f"the metadata of {folder} cannot be read: {error}",
                 hint="restore it, or make another with `holdfast updates init`",
             ) from error
+        return cls(folder, signers, now, metadata, load_settings(folder))
 
     @classmethod
     def created(
         cls,
         folder: Path,
-        keys: Mapping[str, Sequence[Signer]],
+        keys: Mapping[str, Sequence[Holder]],
         rules: Mapping[str, RoleRule],
         now: datetime,
-    ) -> Repository:
-        """Make the folders of a repository; `write` all roles to make it one.
+    ) -> Self:
+        """Begin a repository; `write` all roles to make it one.
 
         Args:
-            folder: Where; must not exist, or be empty.
+            folder: Where; must not exist, or hold no more than its settings and key cards.
             keys: The keys of each role.
-            rules: How each role signs.
+            rules: How each role signs; they are written down, unless the folder has settings.
             now: The time, with an offset.
 
         Raises:
-            UpdateError: There is something already.
+            UpdateError: There is something already, or one person has two keys of a role.
+            PolicyError: `repository.toml` has a mistake.
             OSError: It cannot be made.
         """
-        if folder.exists() and any(folder.iterdir()):
-            raise UpdateError(f"{folder} is not empty", hint="name a new folder")
-        for below in ("metadata", "targets"):
-            (folder / below).mkdir(parents=True, exist_ok=True)
-        signers = {one.public_key.keyid: one for several in keys.values() for one in several}
-        return cls(folder, signers, now, _first(keys, rules, now))
+        check_is_free(folder)
+        public = {role: [public_key_of(one) for one in several] for role, several in keys.items()}
+        for role, several in public.items():
+            check_keys(role, several)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_settings(folder, rules)
+        signers = {
+            one.public_key.keyid: one
+            for several in keys.values()
+            for one in several
+            if isinstance(one, Signer)
+        }
+        return cls(folder, signers, now, _first(public, rules, now), load_settings(folder))
 
     @property
     def folder(self) -> Path:
@@ -125,11 +144,29 @@ class Repository:
         """Return the metadata of a role as it is served."""
         return self._metadata[role].to_bytes()
 
+    @classmethod
+    def begun(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Self:
+        """Open a folder in which nothing is published yet: all of it comes by `write_signed`.
+
+        Raises:
+            UpdateError: There is something already.
+            PolicyError: `repository.toml` cannot be read or has a mistake.
+        """
+        check_is_free(folder)
+        settings = load_settings(folder)
+        return cls(folder, signers, now, _first({}, settings.roles, now), settings)
+
+    def metadata(self, role: str) -> Metadata[Any]:
+        """Return the metadata of a role."""
+        return self._metadata[role]
+
     def rule(self, role: str) -> Any:  # noqa: ANN401  two types with the same fields
         """Return the key ids and the threshold of a role."""
-        if role in TOP_LEVEL:
-            return self.signed("root").roles[role]
-        return self.signed("targets").delegations.roles[role]
+        return self.delegator(role).get_delegated_role(role)
+
+    def delegator(self, role: str) -> Any:  # noqa: ANN401  as above
+        """Return what says who may sign a role."""
+        return self.signed("root" if role in TOP_LEVEL else "targets")
 
     def at_hand(self, role: str) -> list[Signer]:
         """Return the keys of a role that are here."""
@@ -139,9 +176,13 @@ class Repository:
         """Tell whether a role can sign here."""
         return bool(len(self.at_hand(role)) >= self.rule(role).threshold)
 
+    def keys(self, role: str) -> list[Key]:
+        """Return the public keys of a role."""
+        return [self.delegator(role).get_key(keyid) for keyid in self.rule(role).keyids]
+
     def days(self, role: str) -> int:
         """Return for how long a signature of a role counts."""
-        return int(self.signed("root").unrecognized_fields[_DAYS][role])
+        return self.settings.roles[role].days
 
     def content(self, role: str, path: str) -> bytes | None:
         """Return a file that a role lists, or None."""
@@ -202,21 +243,27 @@ class Repository:
 
         replace_files(self._folder / "metadata", files(), _PUBLIC)
 
-    def exchange_keys(self, role: str, keys: Sequence[Signer]) -> None:
+    def exchange_keys(self, role: str, keys: Sequence[Holder], threshold: int) -> None:
         """Give a role other keys; of the root, the former ones have to sign once more.
 
         Raises:
-            UpdateError: A threshold of the root's keys is not here.
+            UpdateError: A threshold of the root's keys is not here, or one person has two keys.
         """
         if role == "root":
             self._require("root")
             self._outgoing = self.at_hand("root")[: self.rule("root").threshold]
-        owner: Root | Targets = self.signed("root" if role in TOP_LEVEL else "targets")
+        self._exchange(role, keys, threshold)
+
+    def _exchange(self, role: str, keys: Sequence[Holder], threshold: int) -> None:
+        public = [public_key_of(one) for one in keys]
+        check_keys(role, public)
+        owner = self.delegator(role)
         for keyid in list(self.rule(role).keyids):
             owner.revoke_key(keyid, role)
-        for key in keys:
-            owner.add_key(key.public_key, role)
-            self._signers[key.public_key.keyid] = key
+        for key in public:
+            owner.add_key(key, role)
+        self.rule(role).threshold = threshold
+        self._signers |= {one.public_key.keyid: one for one in keys if isinstance(one, Signer)}
 
     def write(self, signing: Sequence[str], by: int = 1) -> None:
         """Sign, then write: what others refer to first, the timestamp last.
@@ -234,7 +281,42 @@ class Repository:
         order = sorted(signing, key=_ORDER.index)
         for role in order:
             self._refer(role)
-            self._sign(role, by)
+            self._renew(role, by)
+            self._sign(role)
+        self._store(order)
+
+    def write_signed(self, signed: Mapping[str, Metadata[Any]], files: Mapping[str, bytes]) -> None:
+        """Take over what others have signed and write it, with snapshot and timestamp of here.
+
+        Args:
+            signed: The metadata of each role that has changed, which has been verified.
+            files: What it lists, by the SHA-256.
+
+        Raises:
+            UpdateError: Keys of snapshot or timestamp are missing. Nothing was written.
+            OSError: It cannot be written. What was served still is.
+        """
+        is_new = "root" in signed and signed["root"].signed.version == 1
+        before, self._metadata = self._metadata, {**self._metadata, **signed}
+        try:
+            for role in ONLINE:
+                self._require(role)
+        except UpdateError:
+            self._metadata = before
+            raise
+        for role in ONLINE:
+            self._refer(role)
+            self._renew(role, 0 if is_new else 1)
+            self._sign(role)
+        for metadata in signed.values():
+            for target in getattr(metadata.signed, "targets", {}).values():
+                if target.hashes["sha256"] in files:
+                    self._changed[_place(target)] = files[target.hashes["sha256"]]
+        self._store(sorted({*signed, *ONLINE}, key=_ORDER.index))
+
+    def _store(self, order: Sequence[str]) -> None:
+        for below in ("metadata", "targets"):
+            (self._folder / below).mkdir(parents=True, exist_ok=True)
         for place, content in self._changed.items():
             path = self._folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -247,11 +329,13 @@ class Repository:
 
     def _require(self, role: str) -> None:
         if not self.has_enough(role):
-            rule = self.rule(role)
+            rule, here = self.rule(role), {one.public_key.keyid for one in self.at_hand(role)}
+            others = who(one for one in self.keys(role) if one.keyid not in here)
             raise UpdateError(
                 f"{role} takes {rule.threshold} of its {len(rule.keyids)} keys, and "
-                f"{len(self.at_hand(role))} are here",
-                hint="name the folders of the others with --keys",
+                f"{len(here)} are here: there are also those of {others}",
+                hint="name their folders with --keys, or let them sign a request: "
+                "`holdfast updates stage`",
             )
 
     def _refer(self, role: str) -> None:
@@ -264,17 +348,41 @@ class Repository:
         if role == "timestamp":
             self.signed(role).snapshot_meta = MetaFile(self.signed("snapshot").version)
 
-    def _sign(self, role: str, by: int) -> None:
+    def _renew(self, role: str, by: int) -> None:
+        """Make what has changed the next version, which nobody has signed yet."""
         metadata = self._metadata[role]
         metadata.signed.version += by
         metadata.signed.expires = self.now + timedelta(days=self.days(role))
         metadata.signatures.clear()
+
+    def _sign(self, role: str) -> None:
         signing = self.at_hand(role)[: self.rule(role).threshold]
         if role == "root":
             known = {one.public_key.keyid for one in signing}
             signing += [one for one in self._outgoing if one.public_key.keyid not in known]
         for signer in signing:
-            metadata.sign(signer, append=True)
+            sign(self._metadata[role], signer, role)
+
+
+def public_key_of(one: Holder) -> Key:
+    """Return the public half of a key, whether it is here or not."""
+    return one.public_key if isinstance(one, Signer) else one
+
+
+def is_repository(folder: Path) -> bool:
+    """Tell whether a folder is served as a repository."""
+    return (folder / "metadata" / "timestamp.json").is_file()
+
+
+def check_is_free(folder: Path) -> None:
+    """Refuse a folder in which something is, but for settings and key cards.
+
+    Raises:
+        UpdateError: There is something.
+        OSError: It cannot be looked at.
+    """
+    if folder.exists() and {path.name for path in folder.iterdir()} - BEFOREHAND:
+        raise UpdateError(f"{folder} is not empty", hint="name a new folder")
 
 
 def _read(folder: Path) -> dict[str, Metadata[Any]]:
@@ -298,7 +406,7 @@ def _read(folder: Path) -> dict[str, Metadata[Any]]:
 
 
 def _first(
-    keys: Mapping[str, Sequence[Signer]], rules: Mapping[str, RoleRule], now: datetime
+    keys: Mapping[str, Sequence[Key]], rules: Mapping[str, RoleRule], now: datetime
 ) -> dict[str, Metadata[Any]]:
     """Return the metadata of a new repository, unsigned."""
     expires = {role: now + timedelta(days=rule.days) for role, rule in rules.items()}
@@ -310,14 +418,12 @@ def _first(
             for role, paths in DELEGATED.items()
         },
     )
-    for role, signers in keys.items():
+    for role, several in keys.items():
         owner: Root | Targets = root if role in TOP_LEVEL else targets
-        for signer in signers:
-            owner.add_key(signer.public_key, role)
+        for key in several:
+            owner.add_key(key, role)
         if role in TOP_LEVEL:
             root.roles[role].threshold = rules[role].threshold
-    # Signing again needs to be told nothing.
-    root.unrecognized_fields[_DAYS] = {role: rule.days for role, rule in rules.items()}
     return {
         "root": Metadata(root),
         "targets": Metadata(targets),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["DELEGATED", "OFFLINE", "PROFILES", "ROLES", "TOP_LEVEL", "RoleRule"]
+__all__ = ["DELEGATED", "OFFLINE", "ONLINE", "PROFILES", "ROLES", "TOP_LEVEL", "RoleRule"]
 
 
 class RoleRule(NamedTuple):
@@ -27,6 +27,7 @@ class RoleRule(NamedTuple):
 
 
 TOP_LEVEL = ("root", "targets", "snapshot", "timestamp")
+ONLINE = ("snapshot", "timestamp")  # signed with each publication
 DELEGATED = {"emergency": "emergency/*", "breakglass": "breakglass/*", "pins": "pins/*"}
 ROLES = (*TOP_LEVEL, *DELEGATED)
 OFFLINE = frozenset({"root", "targets", "emergency", "breakglass"})

@@ -55,3 +55,25 @@ def test_a_roll_out_is_shown_and_is_no_seed(updates: Run, folder: Path) -> None:
     seed = load_seed(folder / "seed.json", NOW)
     assert (LEAF,) == tuple(map(str, seed.policy.pin_sets[0].leaf))
     assert "candidate" not in (folder / "seed.json").read_text()
+
+
+def test_roles_that_are_named_are_signed_again(updates: Run) -> None:
+    """Whenever they are due."""
+    done = updates("resign", "repo", "root", "targets", "--keys", "keys")
+
+    assert "Signed root, targets, snapshot, timestamp.\n" == done.stdout
+    assert 2 == updates("resign", "repo", "nobody", "--keys", "keys").returncode
+
+
+def test_the_status_says_where_the_settings_differ(updates: Run, folder: Path) -> None:
+    """For people and for programs, with whose the keys are."""
+    settings = folder / "repo" / "repository.toml"
+    settings.write_text(settings.read_text().replace("threshold = 1", "threshold = 2", 1))
+    shown = updates("status", "repo").stdout
+    told = json.loads(updates("status", "repo", "--json").stdout)
+    roles = {one["role"]: one for one in told["roles"]}
+
+    words = "its threshold is 1, by repository.toml 2"
+    assert f"root: {words}" in shown.splitlines()
+    assert ([words], []) == (roles["root"]["differs"], roles["targets"]["differs"])
+    assert "1 of root-1, root-2" in shown

@@ -9,7 +9,13 @@ import click
 
 from holdfast.cli.options import format_option
 from holdfast.cli.output import Format, print_json, print_lines
-from holdfast.cli.updates.options import folder_argument, keys_option, opened, passphrase_option
+from holdfast.cli.updates.options import (
+    folder_argument,
+    keys_option,
+    opened,
+    passphrase_option,
+    published,
+)
 from holdfast.errors import HoldfastError, PinFormatError, PolicyError, Problem
 from holdfast.pins.field_readers import moment
 from holdfast.pins.pin import Pin
@@ -26,7 +32,7 @@ def deny(
     folder: Path,
     pins: tuple[str, ...],
     keys: tuple[Path, ...],
-    passphrase_file: Path,
+    passphrase_file: Path | None,
     output_format: Format,
 ) -> None:
     """Deny keys: clients refuse them from their next refresh on, in every mode.
@@ -40,7 +46,7 @@ def deny(
         print_json({"serial": after.serial, "denied": sorted(map(str, after.denied))})
         return
     print_lines(*sorted(map(str, after.denied)))
-    print_lines(f"Published deny list {after.serial}.")
+    print_lines(f"{published()} deny list {after.serial}.")
 
 
 @click.command("breakglass")
@@ -56,7 +62,7 @@ def breakglass(
     sets: tuple[str, ...],
     until: str | None,
     keys: tuple[Path, ...],
-    passphrase_file: Path,
+    passphrase_file: Path | None,
     output_format: Format,
 ) -> None:
     """Make pin sets report-only until a time; without SET, end that for all.
@@ -73,7 +79,7 @@ def breakglass(
         print_json({"serial": after.serial, "until": told})
         return
     print_lines(*(f"{name} is report-only until {time}" for name, time in told.items()))
-    print_lines(f"Published break-glass list {after.serial}.")
+    print_lines(f"{published()} break-glass list {after.serial}.")
 
 
 def _time(text: str) -> datetime:

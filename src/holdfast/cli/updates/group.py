@@ -7,9 +7,12 @@ import click
 from holdfast.cli.updates.emergency import breakglass, deny
 from holdfast.cli.updates.host_pins import hosts
 from holdfast.cli.updates.init import init
+from holdfast.cli.updates.new_key import new_key
 from holdfast.cli.updates.preview import command as preview
 from holdfast.cli.updates.publish import publish
 from holdfast.cli.updates.rotate_key import rotate_key
+from holdfast.cli.updates.sign import sign
+from holdfast.cli.updates.stage import stage
 from holdfast.cli.updates.upkeep import resign, seed, status
 from holdfast.errors import HoldfastError
 
@@ -43,4 +46,6 @@ def command() -> None:
 
 
 for _one in (init, publish, hosts, deny, breakglass, rotate_key, resign, status, seed, preview):
+    command.add_command(_one)
+for _one in (stage, sign, new_key):  # ceremonies
     command.add_command(_one)

@@ -1,7 +1,8 @@
-"""What the commands of `holdfast updates` share: the repository, the keys at hand, and times."""
+"""What the commands of `holdfast updates` share: the repository, the keys at hand, and requests."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,41 +11,115 @@ import click
 
 from holdfast.cli.key import read_passphrase
 from holdfast.cli.options import path_option
+from holdfast.updates.roles import ONLINE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from securesystemslib.signer import Key, Signer
+
     from holdfast.updates.publisher import Publisher
 
-__all__ = ["folder_argument", "keys_option", "opened", "passphrase_in", "passphrase_option"]
+__all__ = [
+    "STAGED_IN",
+    "folder_argument",
+    "keys_in",
+    "keys_option",
+    "opened",
+    "passphrase_in",
+    "passphrase_option",
+    "pin_at_hand",
+    "published",
+    "request_file",
+    "signed_by",
+    "signed_words",
+]
+
+STAGED_IN = "holdfast.request"  # in click's `meta`, under `updates stage`
+_PIN_FILE = "HOLDFAST_PIN_FILE"
+
+
+def _required_unless_staged(
+    context: click.Context, parameter: click.Parameter, value: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Ask for keys where something is to be published."""
+    if not value and STAGED_IN not in context.meta:
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return value
+
 
 folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 passphrase_option = path_option(
     "--passphrase-file",
-    required=True,
     envvar="HOLDFAST_PASSPHRASE_FILE",
     help="The file whose first line encrypts the keys; else $HOLDFAST_PASSPHRASE_FILE.",
 )
 keys_option = path_option(
     "--keys",
     multiple=True,
-    required=True,
-    help="A folder with keys; several may be named.",
+    callback=_required_unless_staged,
+    help="A folder with keys, or with cards of keys in devices; several may be named.",
 )
 
 
-def opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path) -> Publisher:
-    """Open a repository with the keys at hand.
+def opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path | None) -> Publisher:
+    """Open a repository with the keys at hand; under `stage` it writes a request.
 
     Raises:
         UpdateError: There is no repository, or a key cannot be opened.
+        PolicyError: `repository.toml` or a card has a mistake.
+        CacheError: Others could have written a key.
+    """
+    from holdfast.updates.publisher import Publisher
+
+    signers = keys_in(keys, passphrase_file)
+    return Publisher.opened(folder, signers, datetime.now(UTC), request_file())
+
+
+def keys_in(folders: Sequence[Path], passphrase_file: Path | None) -> Mapping[str, Signer]:
+    """Return the keys of some folders; PINs of tokens are in the file that HOLDFAST_PIN_FILE names.
+
+    Raises:
+        UpdateError: A key cannot be opened.
+        PolicyError: A card has a mistake.
         CacheError: Others could have written a key.
     """
     from holdfast.updates.key_folder import load_signers
-    from holdfast.updates.publisher import Publisher
 
-    signers = load_signers(keys, passphrase_in(passphrase_file))
-    return Publisher.opened(folder, signers, datetime.now(UTC))
+    return load_signers(folders, passphrase_in(passphrase_file), pin_at_hand())
 
 
-def passphrase_in(file: Path) -> bytes:
+def passphrase_in(file: Path | None) -> bytes | None:
     """Return the passphrase that a file holds."""
-    return read_passphrase(file) or b""
+    return read_passphrase(file)
+
+
+def pin_at_hand() -> bytes | None:
+    """Return the PIN of a token, if there is a file with one."""
+    named = os.environ.get(_PIN_FILE)
+    return read_passphrase(Path(named)) if named else None
+
+
+def request_file() -> Path | None:
+    """Return where to write a request; None where everything is published at once."""
+    file: Path | None = click.get_current_context().meta.get(STAGED_IN)
+    return file
+
+
+def published() -> str:
+    """Return the word for what was done."""
+    return "Published" if request_file() is None else "Staged"
+
+
+def signed_by(roles: Sequence[str]) -> str:
+    """Say which roles have signed what was done, or have to."""
+    if request_file() is None:
+        return f"signed by {', '.join(roles)}"
+    return f"to be signed by {', '.join(role for role in roles if role not in ONLINE)}"
+
+
+def signed_words(signed: Sequence[tuple[str, Key]]) -> str:
+    """Say who has signed what."""
+    from holdfast.updates.key_card import owner_of
+
+    return ", ".join(f"{role} as {owner_of(key)}" for role, key in signed)

@@ -10,9 +10,17 @@ import click
 
 from holdfast.certificates.load_policy import load_policy
 from holdfast.cli.lint import is_public_suffix
-from holdfast.cli.options import format_option, policy_option
+from holdfast.cli.options import format_option, path_option, policy_option
 from holdfast.cli.output import Format, print_json, print_lines
-from holdfast.cli.updates.options import folder_argument, keys_option, opened, passphrase_option
+from holdfast.cli.updates.options import (
+    folder_argument,
+    keys_option,
+    opened,
+    passphrase_option,
+    published,
+    signed_by,
+)
+from holdfast.cli.updates.publish_staged import publish_staged
 from holdfast.errors import HoldfastError
 from holdfast.findings.finding import Severity
 from holdfast.formats.lint import lint
@@ -53,16 +61,18 @@ def _basis_points(_ctx: click.Context, _option: click.Parameter, value: str | No
     metavar="SECONDS",
     help="How long clients wait before they ask again.",
 )
+@path_option("--staged", multiple=True, help="Publish a request that was signed; or its copies.")
 @format_option()
-def publish(
+def publish(  # noqa: PLR0913  one for each option
     *,
     folder: Path,
     keys: tuple[Path, ...],
-    passphrase_file: Path,
+    passphrase_file: Path | None,
     policy: Path,
     rules: bool,
     basis_points: int | None,
     refresh: int,
+    staged: tuple[Path, ...],
     output_format: Format,
 ) -> None:
     """Publish a policy.
@@ -73,7 +83,13 @@ def publish(
     With --percent the stable policy stays, and this share of clients follow the new one. Publish
     the same policy with a higher share to go on, with 0 to take it back, and without --percent to
     make it the stable one.
+
+    With --staged it is a request that is published, once enough people have signed it; copies that
+    were signed apart are put together. Only the keys of snapshot and timestamp are needed then.
     """
+    if staged:
+        publish_staged(folder, keys, passphrase_file, staged, output_format)
+        return
     if rules and basis_points is not None:
         raise click.UsageError("rules change for everybody at once: --rules without --percent")
     now = datetime.now(UTC)
@@ -112,4 +128,4 @@ def publish(
     if done.dropped is not None:
         print_lines(f"The candidate for {done.dropped.percent} % of clients is dropped.")
     share = f" for {done.candidate.percent} % of clients" if done.candidate is not None else ""
-    print_lines(f"Published serial {done.serial}{share}, signed by {', '.join(done.signed)}.")
+    print_lines(f"{published()} serial {done.serial}{share}, {signed_by(done.signed)}.")

@@ -11,9 +11,16 @@ import click
 
 from holdfast.cli.options import format_option
 from holdfast.cli.output import Format, print_grid, print_json, print_lines
-from holdfast.cli.updates.options import folder_argument, keys_option, opened, passphrase_option
+from holdfast.cli.updates.options import (
+    folder_argument,
+    keys_option,
+    opened,
+    passphrase_option,
+    request_file,
+    signed_by,
+)
 from holdfast.errors import HoldfastError
-from holdfast.updates.roles import OFFLINE
+from holdfast.updates.roles import OFFLINE, ROLES
 from holdfast.updates.rule_comparison import in_words
 
 _SOON = timedelta(days=14)
@@ -22,17 +29,29 @@ _SOON = timedelta(days=14)
 @click.command("resign")
 @folder_argument
 @keys_option
+@click.argument("roles", metavar="[ROLE]...", nargs=-1, type=click.Choice(list(ROLES)))
 @passphrase_option
 @format_option()
 def resign(
-    *, folder: Path, keys: tuple[Path, ...], passphrase_file: Path, output_format: Format
+    *,
+    folder: Path,
+    roles: tuple[str, ...],
+    keys: tuple[Path, ...],
+    passphrase_file: Path | None,
+    output_format: Format,
 ) -> None:
-    """Sign the timestamp again, and what is in the last third of its time. Run it each hour."""
-    signed = opened(folder, keys, passphrase_file).resign()
+    """Sign the timestamp again, and what is in the last third of its time. Run it each hour.
+
+    With ROLE those are signed again, whenever they are due.
+    """
+    signed = opened(folder, keys, passphrase_file).resign(roles)
     if output_format is Format.JSON:
         print_json({"signed": list(signed)})
         return
-    print_lines(f"Signed {', '.join(signed)}.")
+    if request_file() is None:
+        print_lines(f"Signed {', '.join(signed)}.")
+    else:
+        print_lines(f"Staged, {signed_by(signed)}.")
 
 
 @click.command("status")
@@ -67,6 +86,8 @@ def status(*, folder: Path, output_format: Format) -> int:
                         "expires": one.expires.isoformat(),
                         "threshold": one.threshold,
                         "keys": one.keys,
+                        "owners": list(one.owners),
+                        "differs": list(one.differs),
                         "due": due[one.role],
                     }
                     for one in roles
@@ -80,11 +101,12 @@ def status(*, folder: Path, output_format: Format) -> int:
                 one.role,
                 str(one.version),
                 f"{one.expires:%Y-%m-%d %H:%M}Z",
-                f"{one.threshold} of {one.keys}",
+                f"{one.threshold} of {', '.join(one.owners)}",
             )
             for one in roles
         ]
         print_grid(rows, headers=("", "ROLE", "VERSION", "SIGN AGAIN BEFORE", "SIGNATURES"))
+        print_lines(*(f"{one.role}: {words}" for one in roles for words in one.differs))
         if candidate is not None and bundle is not None:
             words = in_words(changes(bundle.policy, candidate.policy))
             print_lines(f"A candidate is rolled out to {candidate.percent} % of clients: {words}")
