@@ -12,12 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner, Signer, SSlibKey
 from tuf.api.metadata import Metadata, Root
 
+from holdfast.updates.cache import Cache
+from holdfast.updates.client import UpdateClient
+from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.key_card import OWNER_FIELD
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.request import Request
 from holdfast.updates.roles import OFFLINE, PROFILES, ROLES
 from holdfast.updates.signing import sign_request
 from holdfast.updates.staged_repository import read_request
+from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW
 
 HOUR = timedelta(hours=1)
@@ -36,6 +40,25 @@ def signer_of(owner: str) -> Signer:
 def by_id(*signers: Signer) -> dict[str, Signer]:
     """Return keys as they are handed around."""
     return {one.public_key.keyid: one for one in signers}
+
+
+def followed(folder: Path, root: bytes, cache: Path, now: datetime) -> UpdateClient:
+    """Return a client that knows a root and has taken what a repository serves now."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    with Origin(files) as origin:
+        client = UpdateClient(
+            [OriginFetcher(origin.url, None, plain_http=True, deadline=5, gap=2)],
+            root=root,
+            cache=Cache(cache),
+            clock=lambda: now,
+        )
+        refreshed = client.refresh()
+    assert refreshed.succeeded, refreshed.reason
+    return client
 
 
 class Ceremony:

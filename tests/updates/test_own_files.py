@@ -231,3 +231,18 @@ def test_a_file_that_has_not_changed_is_hashed_once(folder: Path) -> None:
     path.symlink_to(folder)
     with pytest.raises(CacheError, match="link"):
         sha256_of(path, 7)
+
+
+def test_a_file_system_without_modes_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sticks with FAT carry keys and requests; what is made there is for its owner at first."""
+
+    def refuse(_descriptor: int, _mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as vfat answers
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    replace_file(tmp_path / "request.json", b"{}", 0o644)
+
+    assert b"{}" == (tmp_path / "request.json").read_bytes()
+    assert 0o600 == (tmp_path / "request.json").stat().st_mode & 0o777

@@ -76,10 +76,10 @@ def test_other_keys_are_told_with_their_owners(published: Ceremony) -> None:
     request = published.staged(lambda one: one.rotate_keys("targets", [*kept, dave]))
     carol = published.people["carol"].public_key
 
-    assert [
+    assert {
         f"neutral: targets.keys: carol ({carol.keyid}) may sign no longer",
         f"neutral: targets.keys: dave ({dave.keyid}) may sign from now on",
-    ] == sorted(line for line in _told(request) if "targets.keys" in line)
+    } == set(_told(request)[:2])
 
     root = request.after["root"].signed
     root.add_key(carol, "targets")

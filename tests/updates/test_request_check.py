@@ -17,7 +17,7 @@ from holdfast.updates.request import Request
 from holdfast.updates.roles import ONLINE, PROFILES
 from holdfast.updates.signing import sign_request
 from holdfast.updates.staged_repository import read_request
-from tests.updates.ceremony import HOUR, Ceremony, by_id, signer_of
+from tests.updates.ceremony import HOUR, Ceremony, by_id, followed, signer_of
 from tests.updates.signed_repository import NOW
 from tests.updates.test_client import NEW, OLD, policy
 
@@ -51,6 +51,35 @@ def test_what_enough_people_signed_is_published(published: Ceremony) -> None:
     bundle = published.opened().bundle()
     assert bundle is not None
     assert looser == bundle.policy
+
+
+def test_a_client_follows_what_people_signed(published: Ceremony, tmp_path: Path) -> None:
+    """Also over a root of other people, from the first root on."""
+    root, cache = published.root.to_bytes(), tmp_path / "cache"
+    looser = policy(OLD, mode=Mode.REPORT_ONLY)
+    first = followed(published.folder, root, cache, NOW)
+    assert policy(OLD) == first.current()
+    others = {name: signer_of(name) for name in ("dave", "erin", "frank")}
+    rotated = published.staged(
+        lambda one: one.rotate_keys("root", [signer.public_key for signer in others.values()])
+    )
+    published.people |= others
+    published.publish(published.signed(rotated, "alice", "bob", "dave", "frank"))
+    request = published.staged(
+        lambda one: one.publish(looser, refresh=HOUR, rules=True), "alice", "bob"
+    )
+    denied = published.staged(lambda one: one.deny([KEY]), "bob", "carol")
+    published.publish(request)
+    with pytest.raises(UpdateError, match="of targets"):
+        published.publish(denied)
+    published.publish(published.staged(lambda one: one.deny([KEY]), "bob", "carol"))
+
+    for client in (
+        followed(published.folder, root, cache, NOW),
+        followed(published.folder, root, tmp_path / "another", NOW),
+    ):
+        assert {KEY} == set(client.current().denied)
+        assert Mode.REPORT_ONLY is client.current().pin_sets[0].mode
 
 
 def test_below_the_threshold_nothing_is_published(published: Ceremony) -> None:

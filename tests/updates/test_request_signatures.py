@@ -1,5 +1,6 @@
 import json
 from copy import deepcopy
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -112,8 +113,19 @@ def test_one_signature_under_two_ids_does_not_count_twice(
     key = deepcopy(owned_by(ceremony.people["alice"].public_key, "alice"))
     key.keyid = "a" * 64
     twice.after["root"].signed.add_key(key, "root")
-    with pytest.raises(UpdateError, match="alice and alice have the same key"):
+    with pytest.raises(UpdateError, match="root: alice and alice have the same key"):
         signatures(twice)
+
+
+def test_one_person_gets_no_two_keys_of_a_role_that_others_sign(ceremony: Ceremony) -> None:
+    """Neither in root nor in targets, although the role itself is not signed again."""
+    for signed, role in (("root", "timestamp"), ("targets", "pins")):
+        request = ceremony.staged(methodcaller("resign", [signed]))
+        for name in ("mallory", "mallory"):
+            request.after[signed].signed.add_key(signer_of(name).public_key, role)
+
+        with pytest.raises(UpdateError, match=f"{role}: mallory has two keys"):
+            signatures(request)
 
 
 def test_new_root_keys_take_the_former_and_the_new(ceremony: Ceremony) -> None:

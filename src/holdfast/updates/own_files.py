@@ -136,7 +136,9 @@ def replace_files(
             path = folder / f"{name}.new"
             drafts[path] = folder / name
             with os.fdopen(create_file(path), "wb") as file:
-                os.fchmod(file.fileno(), mode)
+                # FAT, as on sticks, has no modes; it was made for us only.
+                with suppress(PermissionError):
+                    os.fchmod(file.fileno(), mode)
                 file.write(content)
         # All at once: a disk writes most of a thousand files with the first of them.
         for path in drafts:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["documents", "request_changes"]
 
 _KINDS = list(Kind)
-_THRESHOLD = ".threshold"
+_THRESHOLD, _KEYS = ".threshold", ".keys"
 # What is told in words; the rest of metadata and bundles is told as it stands.
 _TOLD_OF_METADATA = {
     "_type",
@@ -105,7 +105,7 @@ def request_changes(request: Request, now: datetime) -> tuple[Change, ...]:
         now: The time, with an offset.
 
     Returns:
-        Each change, what weakens first, and a lowered threshold before all.
+        Each change: a lowered threshold before all, then what weakens, then who may sign.
 
     Raises:
         PolicyError: A file in it could be used by no client.
@@ -120,15 +120,15 @@ def request_changes(request: Request, now: datetime) -> tuple[Change, ...]:
         found += _other(role, usual if former is None else _rest(former), _rest(metadata))
         found += _listing_changes(role, former, metadata)
     found += _document_changes(request, now)
-    return tuple(
-        sorted(
-            dict.fromkeys(found),
-            key=lambda one: (
-                _KINDS.index(one.kind),
-                one.kind is not Kind.WEAKENING or not one.place.endswith(_THRESHOLD),
-            ),
-        )
-    )
+    return tuple(sorted(dict.fromkeys(found), key=_order))
+
+
+def _order(change: Change) -> tuple[int, int]:
+    """Return where a change stands: what matters most to who signs stands first."""
+    kind = _KINDS.index(change.kind)
+    if change.kind is Kind.WEAKENING:
+        return (0 if change.place.endswith(_THRESHOLD) else 1), kind
+    return (2 if change.place.endswith(_KEYS) else 3), kind
 
 
 def _root_changes(request: Request) -> Iterator[Change]:
@@ -176,7 +176,7 @@ def _rule_changes(
     rule, keys = owner.get_delegated_role(role), _keys_of(role, owner)
     if former is None:
         words = f"it takes {rule.threshold} of {', '.join(map(_named, keys.values())) or 'nobody'}"
-        yield Change(f"{place}.keys", words, Kind.NEUTRAL)
+        yield Change(f"{place}{_KEYS}", words, Kind.NEUTRAL)
         return
     rule_before, keys_before = former.get_delegated_role(role), _keys_of(role, former)
     if rule.threshold != rule_before.threshold:
@@ -187,7 +187,7 @@ def _rule_changes(
     if len(keys) != len(keys_before):
         words = f"the keys that may sign it go from {len(keys_before)} to {len(keys)}"
         is_looser = len(keys) > len(keys_before)
-        yield Change(f"{place}.keys", words, kind_of(is_looser=is_looser, is_tighter=True))
+        yield Change(f"{place}{_KEYS}", words, kind_of(is_looser=is_looser, is_tighter=True))
     for keyid in keys_before | keys:
         if keyid not in keys:
             words = f"{_named(keys_before[keyid])} may sign no longer"
@@ -197,7 +197,7 @@ def _rule_changes(
             words = f"the key of {_named(keys_before[keyid])} is now that of {_named(keys[keyid])}"
         else:
             continue
-        yield Change(f"{place}.keys", words, Kind.NEUTRAL)
+        yield Change(f"{place}{_KEYS}", words, Kind.NEUTRAL)
 
 
 def _keys_of(role: str, owner: Root | Targets) -> dict[str, Key]:

@@ -17,7 +17,7 @@ from holdfast.errors import UpdateError
 from holdfast.pins.pin import quoted
 from holdfast.updates.key_card import check_keys, who
 from holdfast.updates.request import Request
-from holdfast.updates.roles import TOP_LEVEL
+from holdfast.updates.roles import DELEGATED, TOP_LEVEL
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Key
@@ -122,11 +122,10 @@ def signatures(request: Request) -> tuple[RoleSignatures, ...]:
     Raises:
         UpdateError: One does not fit or is a stranger's, or one person has two keys of a role.
     """
+    _check_new_keys(request)
     found = []
     for role, metadata in request.after.items():
         states = [RoleSignatures(role, one, metadata) for one in _delegators(request, role)]
-        for state in states:
-            check_keys(role, (*state.signed, *state.unsigned))
         allowed = {key.keyid for state in states for key in (*state.signed, *state.unsigned)}
         if strangers := metadata.signatures.keys() - allowed:
             raise UpdateError(
@@ -164,6 +163,17 @@ def missing_keys(request: Request) -> Iterator[tuple[str, Key]]:
     for state in signatures(request):
         for key in state.unsigned:
             yield state.role, key
+
+
+def _check_new_keys(request: Request) -> None:
+    """Refuse two keys of one person, in any role whose keys the request says."""
+    for name, roles in (("root", TOP_LEVEL), ("targets", DELEGATED)):
+        metadata = request.after.get(name)
+        if metadata is None:
+            continue
+        for role in roles:
+            keyids = metadata.signed.get_delegated_role(role).keyids
+            check_keys(role, [metadata.signed.get_key(keyid) for keyid in keyids])
 
 
 def _delegators(request: Request, role: str) -> list[Root | Targets]:

@@ -59,7 +59,7 @@ class StagedRepository(Repository):
             self._replaced[self.signed(role).targets[path].hashes["sha256"]] = former
         super().put(role, path, content)
 
-    def put_file(self, role: str, path: str, draft: Path) -> None:
+    def put_file(self, role: str, path: str, draft: Path) -> None:  # noqa: ARG002  as there
         """Refuse: pins of single hosts are too many to be sent around."""
         draft.unlink(missing_ok=True)
         raise _not_by_request(role)

@@ -3,10 +3,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.cli.updates.policy_file import LEAF, write_policy
+from tests.updates.ceremony import followed
 from tests.updates.soft_token import PIN, make_tokens
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,11 +56,10 @@ def test_a_passphrase_is_asked_for(people: Run, monkeypatch: pytest.MonkeyPatch)
     assert "--passphrase-file" in done.stderr
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.full
+@pytest.mark.timeout(120)
 def test_people_sign_with_tokens(tmp_path: Path) -> None:
     """From the cards of three tokens to a policy that is published."""
-    from tests.cli.updates.policy_file import LEAF, write_policy
-
     write_policy(tmp_path, LEAF)
     people = ("alice", "bob", "carol")
     (tmp_path / "pin").write_text(f"{PIN}\n")
@@ -100,3 +102,6 @@ def test_people_sign_with_tokens(tmp_path: Path) -> None:
 
     assert "Published targets, pins, snapshot, timestamp.\n" == told
     assert "2 of alice, bob, carol" in updates("status", "repo")
+    known = (tmp_path / "repo" / "metadata" / "1.root.json").read_bytes()
+    client = followed(tmp_path / "repo", known, tmp_path / "cache", datetime.now(UTC))
+    assert [LEAF] == list(map(str, client.current().pin_sets[0].leaf))

@@ -62,6 +62,8 @@ def test_roles_that_are_named_are_signed_again(updates: Run) -> None:
     done = updates("resign", "repo", "root", "targets", "--keys", "keys")
 
     assert "Signed root, targets, snapshot, timestamp.\n" == done.stdout
+    told = json.loads(updates("resign", "repo", "--keys", "keys", "--json").stdout)
+    assert {"signed": ["timestamp"]} == told
     assert 2 == updates("resign", "repo", "nobody", "--keys", "keys").returncode
 
 
