@@ -36,7 +36,8 @@ def test_what_is_written_down_already_counts(updates: Run, folder: Path) -> None
     assert 'write profile = "bank" there' in both.stderr
 
     assert 0 == updates("init", "own", "--keys", "own-keys").returncode
-    roles = {one["role"]: one for one in json.loads(updates("status", "own", "--json").stdout)}
+    told = json.loads(updates("status", "own", "--json").stdout)
+    roles = {one["role"]: one for one in told["roles"]}
     assert (5, 3) == (roles["root"]["keys"], roles["root"]["threshold"])
     assert ["root-1", "root-2"] == roles["root"]["owners"][:2]
 
