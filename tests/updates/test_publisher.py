@@ -214,6 +214,27 @@ def test_signing_again_keeps_a_repository_fresh(opened: Opened, client: UpdateCl
     assert (2, 0) == (status["targets"].keys, status["targets"].at_hand)
 
 
+@pytest.mark.parametrize("role", ["targets", "snapshot", "timestamp"])
+def test_a_rotation_is_signed_by_the_former_keys_too(
+    folder: Path, opened: Opened, keys: Keys, role: str
+) -> None:
+    """Under the root of before and the new one: which of them a client has does not matter."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    former = {one.public_key.keyid for one in keys[role]}
+    fresh: list[Signer] = [CryptoSigner.generate_ed25519() for _ in keys[role]]
+    opened().rotate_keys(role, fresh)
+    version = {one.role: one.version for one in opened().status()}[role]
+    file = folder / "metadata" / f"{'' if role == 'timestamp' else f'{version}.'}{role}.json"
+
+    signed_by = set(Metadata.from_file(str(file)).signatures)
+    assert len(signed_by & former) == len(signed_by - former) == 1
+
+    keys[role] = fresh
+    opened().publish(policy(NEW), refresh=HOUR, rules=True)
+    again = Metadata.from_file(str(folder / "metadata" / "timestamp.json")).signatures
+    assert 1 == len(again)
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_role_is_signed_as_its_profile_says(tmp_path: Path, profile: str) -> None:
     """The threshold of each, and no more signatures than that."""

@@ -21,6 +21,8 @@ from typing import Any
 
 from holdfast.errors import CacheError
 
+DRAFT = ".new"  # the ending of a file that is being written
+
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -111,7 +113,7 @@ def replace_file(path: Path, content: bytes, mode: int = _FILE_MODE) -> None:
     Raises:
         OSError: It cannot be written; what was there stays.
     """
-    draft = path.with_name(f"{path.name}.new")
+    draft = path.with_name(f"{path.name}{DRAFT}")
     with os.fdopen(create_file(draft), "wb") as file:
         os.fchmod(file.fileno(), mode)
         file.write(content)

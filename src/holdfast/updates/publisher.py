@@ -5,11 +5,12 @@ Nothing is published that clients would refuse: it is measured as they measure i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from holdfast.errors import UpdateError
 from holdfast.pins.pin import Pin
@@ -30,6 +31,7 @@ from holdfast.updates.document import (
     deny_list_to_bytes,
 )
 from holdfast.updates.effective import effective_policy
+from holdfast.updates.publication_lock import publishing
 from holdfast.updates.repository import Repository
 from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL, RoleRule
 from holdfast.updates.rule_comparison import in_words
@@ -88,9 +90,23 @@ class Publisher:
         self._repository = repository
 
     @classmethod
-    def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Publisher:
+    def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Self:
         """Open a repository, as `Repository.opened` does."""
         return cls(Repository.opened(folder, signers, now))
+
+    @classmethod
+    @contextmanager
+    def locked(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Iterator[Self]:
+        """Open a repository, and keep others from publishing in it meanwhile.
+
+        Raises:
+            UpdateError: There is none, it cannot be read, or others are still publishing.
+            OSError: The folder cannot be written.
+        """
+        with publishing(folder):
+            repository = Repository.opened(folder, signers, now)
+            repository.is_locked = True
+            yield cls(repository)
 
     @classmethod
     def created(

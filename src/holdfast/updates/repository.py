@@ -7,11 +7,15 @@
    and a client sees the new ones only with the timestamp.
 2. Each role signs with the keys at hand, and what is missing is named.
 3. Old roots are never deleted: a client that was away needs each of them.
+4. A new root comes into force by itself. So it is written after all that its keys have signed, and
+   that carries the signatures of the former keys too: it verifies under either root.
+5. One publication at a time, and none over another that it has not seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +34,7 @@ from tuf.api.metadata import (
 
 from holdfast.errors import UpdateError
 from holdfast.updates.own_files import replace_file
+from holdfast.updates.publication_lock import publishing
 from holdfast.updates.roles import DELEGATED, TOP_LEVEL, RoleRule
 
 if TYPE_CHECKING:
@@ -58,7 +63,8 @@ class Repository:
         self._folder, self._signers = folder, dict(signers)
         self._metadata = dict(metadata)
         self._changed: dict[str, bytes] = {}
-        self._outgoing: list[Signer] = []
+        self._outgoing: dict[str, list[Signer]] = {}
+        self.is_locked = False  # whether whoever opened it keeps others out
 
     @classmethod
     def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Repository:
@@ -149,14 +155,15 @@ class Repository:
         self._changed[_place(target)] = content
 
     def exchange_keys(self, role: str, keys: Sequence[Signer]) -> None:
-        """Give a role other keys; of the root, the former ones have to sign once more.
+        """Give a role other keys; the former ones that are here sign once more, for rule 4.
 
         Raises:
             UpdateError: A threshold of the root's keys is not here.
         """
         if role == "root":
             self._require("root")
-            self._outgoing = self.at_hand("root")[: self.rule("root").threshold]
+        if role in TOP_LEVEL:
+            self._outgoing[role] = self.at_hand(role)[: self.rule(role).threshold]
         owner: Root | Targets = self.signed("root" if role in TOP_LEVEL else "targets")
         for keyid in list(self.rule(role).keyids):
             owner.revoke_key(keyid, role)
@@ -165,18 +172,36 @@ class Repository:
             self._signers[key.public_key.keyid] = key
 
     def write(self, signing: Sequence[str], by: int = 1) -> None:
-        """Sign, then write: what others refer to first, the timestamp last.
+        """Sign, then write: what others refer to first, the timestamp last, after it a new root.
 
         Args:
             signing: The roles that have changed.
             by: How much higher their versions are.
 
         Raises:
-            UpdateError: Keys are missing. Nothing was written.
+            UpdateError: Keys are missing, others are publishing, or they have since this was
+                opened. Nothing was written.
             OSError: It cannot be written. What was served still is.
         """
         for role in signing:
             self._require(role)
+        with nullcontext() if self.is_locked else publishing(self._folder):
+            self._require_unchanged()
+            self._write(signing, by)
+
+    def _require_unchanged(self) -> None:
+        folder = self._folder / "metadata"
+        if not (folder / "timestamp.json").exists():
+            return  # it is being made
+        served = Metadata.from_file(str(folder / "timestamp.json")).signed.version
+        mine = self.signed("root").version, self.signed("timestamp").version
+        if (_newest_root(folder), served) != mine:
+            raise UpdateError(
+                f"others have published in {self._folder} meanwhile",
+                hint="look at what they changed, and run this again",
+            )
+
+    def _write(self, signing: Sequence[str], by: int) -> None:
         order = sorted(signing, key=_ORDER.index)
         for role in order:
             self._refer(role)
@@ -186,6 +211,9 @@ class Repository:
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, content, _PUBLIC)
         self._changed.clear()
+        self._outgoing.clear()
+        if (self._folder / "metadata" / "timestamp.json").exists():
+            order.sort(key=lambda role: role == "root")  # rule 4
         for role in order:
             version = "" if role == "timestamp" else f"{self.signed(role).version}."
             path = self._folder / "metadata" / f"{version}{role}.json"
@@ -215,9 +243,9 @@ class Repository:
         metadata.signed.expires = self.now + timedelta(days=self.days(role))
         metadata.signatures.clear()
         signing = self.at_hand(role)[: self.rule(role).threshold]
-        if role == "root":
-            known = {one.public_key.keyid for one in signing}
-            signing += [one for one in self._outgoing if one.public_key.keyid not in known]
+        known = {one.public_key.keyid for one in signing}
+        outgoing = self._outgoing.get(role, [])
+        signing += [one for one in outgoing if one.public_key.keyid not in known]
         for signer in signing:
             metadata.sign(signer, append=True)
 
@@ -228,11 +256,10 @@ def _read(folder: Path) -> dict[str, Metadata[Any]]:
     def version(role: str, number: int) -> Metadata[Any]:
         return Metadata.from_file(str(folder / f"{number}.{role}.json"))
 
-    newest = max(int(path.name.partition(".")[0]) for path in folder.glob("*.root.json"))
     timestamp: Metadata[Any] = Metadata.from_file(str(folder / "timestamp.json"))
     snapshot = version("snapshot", timestamp.signed.snapshot_meta.version)
     return {
-        "root": version("root", newest),
+        "root": version("root", _newest_root(folder)),
         "timestamp": timestamp,
         "snapshot": snapshot,
         **{
@@ -240,6 +267,10 @@ def _read(folder: Path) -> dict[str, Metadata[Any]]:
             for role in ("targets", *DELEGATED)
         },
     }
+
+
+def _newest_root(folder: Path) -> int:
+    return max(int(path.name.partition(".")[0]) for path in folder.glob("*.root.json"))
 
 
 def _first(

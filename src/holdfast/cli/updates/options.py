@@ -32,17 +32,18 @@ keys_option = path_option(
 
 
 def opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path) -> Publisher:
-    """Open a repository with the keys at hand.
+    """Open a repository with the keys at hand, and keep others out until the command is over.
 
     Raises:
-        UpdateError: There is no repository, or a key cannot be opened.
+        UpdateError: There is no repository, others are publishing in it, or a key cannot be opened.
         CacheError: Others could have written a key.
     """
     from holdfast.updates.key_folder import load_signers
     from holdfast.updates.publisher import Publisher
 
     signers = load_signers(keys, passphrase_in(passphrase_file))
-    return Publisher.opened(folder, signers, datetime.now(UTC))
+    locked = Publisher.locked(folder, signers, datetime.now(UTC))
+    return click.get_current_context().with_resource(locked)
 
 
 def passphrase_in(file: Path) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,6 +12,7 @@ from holdfast.cli.output import Format, print_json, print_lines
 from holdfast.cli.updates.options import (
     folder_argument,
     keys_option,
+    opened,
     passphrase_in,
     passphrase_option,
 )
@@ -41,11 +41,10 @@ def rotate_key(
     For root, targets, snapshot and timestamp it takes the keys of root, for the others those of
     targets. No client is locked out: one that was away comes over the old roots.
     """
-    from holdfast.updates.key_folder import load_signers, make_keys
-    from holdfast.updates.publisher import Publisher
+    from holdfast.updates.key_folder import make_keys
 
-    passphrase, now = passphrase_in(passphrase_file), datetime.now(UTC)
-    publisher = Publisher.opened(folder, load_signers(keys, passphrase), now)
+    passphrase = passphrase_in(passphrase_file)
+    publisher = opened(folder, keys, passphrase_file)
     number = next(one.keys for one in publisher.status() if one.role == role)
     made = make_keys(new_keys, {role: RoleRule(number, 1, 1)}, passphrase)
     try:
