@@ -137,6 +137,18 @@ class Publisher:
         """Return the bundle that is published, or None before the first."""
         return self._bundle("pins", PINS_TARGET)
 
+    def denied(self) -> DenyList:
+        """Return the deny list that is published."""
+        return deny_list_from_bytes(self._repository.content("emergency", DENY_TARGET) or b"")
+
+    def beyond_pins(self, policy: Policy) -> str:
+        """Say what of a policy the offline keys have to sign; nothing where pins alone change."""
+        measure = self._bundle("targets", POLICY_TARGET)
+        if measure is None:
+            return "it is the first"
+        found = changes(measure.policy, policy)
+        return "" if may_be_made_by_pins_role(found) else in_words(found)
+
     def publish(self, policy: Policy, *, refresh: timedelta, rules: bool = False) -> Publication:
         """Publish a policy.
 
@@ -151,17 +163,14 @@ class Publisher:
             OSError: It cannot be written. What was served still is.
         """
         before = self.bundle()
-        measure = self._bundle("targets", POLICY_TARGET)
         serial = before.serial + 1 if before is not None else 1
         bundle = Bundle(serial=serial, issued=self._repository.now, refresh=refresh, policy=policy)
         content = bundle_to_bytes(bundle)
         signing = ["pins"]
-        found = changes(measure.policy, bundle.policy) if measure is not None else ()
-        if measure is None or not may_be_made_by_pins_role(found):
+        if beyond := self.beyond_pins(policy):
             if not rules:
                 raise UpdateError(
-                    "more than pins changes, which the offline keys have to sign: "
-                    f"{in_words(found) or 'it is the first'}",
+                    f"more than pins changes, which the offline keys have to sign: {beyond}",
                     hint="publish it with --rules, where the keys of `targets` are",
                 )
             self._repository.put("targets", POLICY_TARGET, content)
@@ -179,7 +188,7 @@ class Publisher:
             PolicyError: An entry is no key pin.
             OSError: It cannot be written. What was served still is.
         """
-        before = deny_list_from_bytes(self._repository.content("emergency", DENY_TARGET) or b"")
+        before = self.denied()
         after = DenyList(serial=before.serial + 1, denied=before.denied.union(keys))
         self._repository.put("emergency", DENY_TARGET, deny_list_to_bytes(after))
         self._repository.write(("emergency", "snapshot", "timestamp"))

@@ -14,7 +14,15 @@ from holdfast.cli.options import path_option
 if TYPE_CHECKING:
     from holdfast.updates.publisher import Publisher
 
-__all__ = ["folder_argument", "keys_option", "opened", "passphrase_in", "passphrase_option"]
+__all__ = [
+    "folder_argument",
+    "keys_option",
+    "opened",
+    "passphrase_in",
+    "passphrase_option",
+    "read_only",
+    "refresh_option",
+]
 
 folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 passphrase_option = path_option(
@@ -22,6 +30,14 @@ passphrase_option = path_option(
     required=True,
     envvar="HOLDFAST_PASSPHRASE_FILE",
     help="The file whose first line encrypts the keys; else $HOLDFAST_PASSPHRASE_FILE.",
+)
+refresh_option = click.option(
+    "--refresh",
+    type=click.IntRange(60, 604800),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long clients wait before they ask again.",
 )
 keys_option = path_option(
     "--keys",
@@ -44,6 +60,17 @@ def opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path) -> Publi
     signers = load_signers(keys, passphrase_in(passphrase_file))
     locked = Publisher.locked(folder, signers, datetime.now(UTC))
     return click.get_current_context().with_resource(locked)
+
+
+def read_only(folder: Path) -> Publisher:
+    """Open a repository without keys.
+
+    Raises:
+        UpdateError: There is none, or it cannot be read.
+    """
+    from holdfast.updates.publisher import Publisher
+
+    return Publisher.opened(folder, {}, datetime.now(UTC))
 
 
 def passphrase_in(file: Path) -> bytes:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from holdfast.certificates.load_policy import load_policy
-from holdfast.cli.lint import is_public_suffix
 from holdfast.cli.options import format_option, policy_option
-from holdfast.cli.output import Format, print_json, print_lines
-from holdfast.cli.updates.options import folder_argument, keys_option, opened, passphrase_option
-from holdfast.errors import HoldfastError
-from holdfast.findings.finding import Severity
-from holdfast.formats.lint import lint
+from holdfast.cli.output import Format
+from holdfast.cli.updates.gates import Gates, gate_options, publish_gated
+from holdfast.cli.updates.options import (
+    folder_argument,
+    keys_option,
+    opened,
+    passphrase_option,
+    refresh_option,
+)
 
 
 @click.command("publish")
@@ -23,14 +25,8 @@ from holdfast.formats.lint import lint
 @passphrase_option
 @policy_option
 @click.option("--rules", is_flag=True, help="More than pins may change: sign with `targets` too.")
-@click.option(
-    "--refresh",
-    type=click.IntRange(60, 604800),
-    default=900,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long clients wait before they ask again.",
-)
+@refresh_option
+@gate_options
 @format_option()
 def publish(
     *,
@@ -40,38 +36,30 @@ def publish(
     policy: Path,
     rules: bool,
     refresh: int,
+    gates: Gates,
     output_format: Format,
-) -> None:
+) -> int:
     """Publish a policy.
 
     Without --rules only its pins may differ from what the offline keys have signed. The first
-    publication needs --rules. A policy with an error in `holdfast lint` is not published.
+    publication needs --rules.
+
+    Before that its endpoints are looked at. Nothing is published that has an error in `holdfast
+    lint`, under which a server would be refused as it is now, that leaves a set without a reserve,
+    that removes pins in use (--emergency does), or that changes more than 3 pin sets and a tenth of
+    them (--large does). --dry-run says all of that.
+
+    Exit codes: 1 when something stands against it; 3 when that is only that an endpoint could not
+    be looked at (--skip-live goes on without).
     """
-    now = datetime.now(UTC)
-    document = load_policy(policy)
-    errors = [
-        one
-        for one in lint(document, now=now, public_suffix=is_public_suffix)
-        if one.severity is Severity.ERROR
-    ]
-    if errors:
-        raise HoldfastError(
-            f"{policy}: {errors[0].place}: {errors[0].reason}",
-            hint=f"holdfast lint {policy} says all of it",
-        )
-    publisher = opened(folder, keys, passphrase_file)
-    done = publisher.publish(document, refresh=timedelta(seconds=refresh), rules=rules)
-    if output_format is Format.JSON:
-        print_json(
-            {
-                "serial": done.serial,
-                "signed": list(done.signed),
-                "changes": [
-                    {"kind": one.kind.value, "place": one.place, "change": one.words}
-                    for one in done.changes
-                ],
-            }
-        )
-        return
-    print_lines(*(f"{one.kind.value}: {one.place}: {one.words}" for one in done.changes))
-    print_lines(f"Published serial {done.serial}, signed by {', '.join(done.signed)}.")
+    return publish_gated(
+        folder,
+        policy,
+        gates,
+        opening=lambda: opened(folder, keys, passphrase_file),
+        publishing=lambda publisher, document: publisher.publish(
+            document, refresh=timedelta(seconds=refresh), rules=rules
+        ),
+        output_format=output_format,
+        may_change_rules=rules,
+    )
