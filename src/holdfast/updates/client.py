@@ -233,7 +233,7 @@ class UpdateClient:
             given,
             seed=None if self._seed is None else self._seed.policy,
             floor=self._floor,
-            denied=denials_in(files.epoch, denied),
+            kept=denied,
             now=now,
             allow_weakening=self._allow_weakening,
         )

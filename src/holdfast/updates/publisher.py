@@ -30,10 +30,11 @@ from holdfast.updates.document import (
     deny_list_from_bytes,
     deny_list_to_bytes,
 )
+from holdfast.updates.document_text import MAX_SERIAL
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.publication_lock import publishing
 from holdfast.updates.repository import Repository
-from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL, RoleRule
+from holdfast.updates.roles import DELEGATED, ROLES, RoleRule
 from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.weakening import Change, changes, may_be_made_by_pins_role
@@ -44,6 +45,12 @@ if TYPE_CHECKING:
 __all__ = ["Publication", "Publisher", "RoleStatus"]
 
 _ONLINE = ("snapshot", "timestamp")
+_SIGN_NEW_KEYS = {
+    "root": ("root",),
+    "targets": ("root", "targets", *_ONLINE),
+    "snapshot": ("root", *_ONLINE),
+    "timestamp": ("root", "timestamp"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,11 @@ class Publisher:
         """
         before = self.bundle()
         serial = before.serial + 1 if before is not None else 1
+        if serial > MAX_SERIAL:
+            raise UpdateError(
+                f"no serial is left: {serial - 1} is published, which is the last",
+                hint="begin a new epoch with the offline keys: `holdfast updates new-epoch`",
+            )
         bundle = Bundle(serial=serial, issued=self._repository.now, refresh=refresh, policy=policy)
         content = bundle_to_bytes(bundle)
         signing = ["pins"]
@@ -193,6 +205,47 @@ class Publisher:
         self._repository.put("emergency", DENY_TARGET, deny_list_to_bytes(after))
         self._repository.write(("emergency", "snapshot", "timestamp"))
         return after
+
+    def new_epoch(
+        self, policy: Policy, *, refresh: timedelta, lift: Iterable[Pin] = ()
+    ) -> Publication:
+        """Publish a policy as the first of a new epoch: what came before counts no longer.
+
+        It undoes a serial that a thief has used up, and denials. The rest of the deny list holds in
+        the new epoch, since clients take it from the file.
+
+        Args:
+            policy: What is to be in force. More than pins may change.
+            refresh: How long clients wait before they ask again.
+            lift: Keys to be denied no longer; then the keys of `emergency` have to be at hand.
+
+        Raises:
+            UpdateError: A key is not denied, the policy itself denies it, or keys are missing.
+                Nothing was published.
+            PolicyError: No client could read it. Nothing was published.
+            OSError: It cannot be written. What was served still is.
+        """
+        before, denied, lifted = self.bundle(), self.denied(), frozenset(lift)
+        for pin in sorted(lifted, key=str):
+            if pin not in denied.denied:
+                raise UpdateError(f"{pin} is not denied", hint="check the pins to be lifted")
+            if pin in policy.denied:
+                raise UpdateError(
+                    f"{pin} stands in `denied` of the policy", hint="remove it there too"
+                )
+        bundle = Bundle(serial=1, issued=self._repository.now, refresh=refresh, policy=policy)
+        content = bundle_to_bytes(bundle)
+        signing = ["pins", "targets"]
+        if lifted:
+            after = DenyList(serial=denied.serial + 1, denied=denied.denied - lifted)
+            self._repository.put("emergency", DENY_TARGET, deny_list_to_bytes(after))
+            signing.append("emergency")
+        self._repository.signed("targets").unrecognized_fields[EPOCH_FIELD] = self.epoch + 1
+        self._repository.put("targets", POLICY_TARGET, content)
+        self._repository.put("pins", PINS_TARGET, content)
+        self._repository.write((*signing, *_ONLINE))
+        told = changes(before.policy, bundle.policy) if before is not None else ()
+        return Publication(1, told, (*signing, *_ONLINE))
 
     def break_glass(self, until: Mapping[str, datetime]) -> BreakGlass:
         """Let sets be report-only until a time; the sets that are not named are so no longer.
@@ -232,8 +285,8 @@ class Publisher:
         if len(keys) != number:
             raise UpdateError(f"{role} has {number} keys, and {len(keys)} are new")
         self._repository.exchange_keys(role, keys)
-        owner = "root" if role in TOP_LEVEL else "targets"
-        signing = tuple(dict.fromkeys((owner, role, *_ONLINE)))
+        # No more than it takes: the keys of the others may be lost too.
+        signing = _SIGN_NEW_KEYS.get(role) or tuple(dict.fromkeys(("targets", role, *_ONLINE)))
         self._repository.write(signing)
         return signing
 
@@ -249,9 +302,9 @@ class Publisher:
             UpdateError: The key of the timestamp is missing.
             OSError: It cannot be written. What was served still is.
         """
-        due = [role for role in ("targets", *DELEGATED) if self._is_due(role)]
+        due = [role for role in ("root", "targets", *DELEGATED) if self._is_due(role)]
         signing = [role for role in due if self._repository.has_enough(role)]
-        if signing or self._is_due("snapshot"):
+        if {*signing} - {"root"} or self._is_due("snapshot"):
             signing.append("snapshot")
         signing.append("timestamp")
         self._repository.write(signing)

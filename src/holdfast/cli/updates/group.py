@@ -6,6 +6,7 @@ import click
 
 from holdfast.cli.updates.emergency import breakglass, deny
 from holdfast.cli.updates.init import init
+from holdfast.cli.updates.new_epoch import new_epoch
 from holdfast.cli.updates.preview import command as preview
 from holdfast.cli.updates.publish import publish
 from holdfast.cli.updates.rotate_key import rotate_key
@@ -41,5 +42,5 @@ def command() -> None:
     """
 
 
-for _one in (init, publish, deny, breakglass, rotate_key, resign, status, seed, preview):
+for _one in (init, publish, deny, breakglass, rotate_key, new_epoch, resign, status, seed, preview):
     command.add_command(_one)
