@@ -229,6 +229,7 @@ def test_the_walk_through_of_updates() -> None:
     assert "offline threshold" in results[16]
 
 
+@pytest.mark.full
 @pytest.mark.timeout(90)
 def test_updates_by_hand(tmp_path: Path, port: int) -> None:
     """The page beside it, typed into a shell line by line, prints what stands there."""

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -323,9 +324,11 @@ def test_what_is_visited() -> None:
 
 
 def test_each_finding_has_a_title() -> None:
-    """What is said without a policy too."""
+    """The list of all findings has it too."""
+    listed = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
     said = {more_than_pins("mode").rule, nothing_seen().rule}
 
     assert said < TITLES.keys()
+    assert [] == [rule for rule, title in TITLES.items() if f"| {rule} | {title} |" not in listed]
     assert "mode" in more_than_pins("mode").reason
     assert "--rules" in more_than_pins("mode").action

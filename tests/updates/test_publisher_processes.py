@@ -133,10 +133,10 @@ def test_a_death_at_each_step_of_a_rotation(
         if code == 0:
             break
         assert -signal.SIGKILL == code
-    assert step >= 10
+    assert step >= 4  # the lock, and three for each file
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=[full, pytest.mark.timeout(300)])])
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=[full, pytest.mark.timeout(300)])])
 def test_kills_at_random_moments(repository: Publishing, clients: Clients, kills: int) -> None:
     """After each, what is served is whole, and publishing goes on."""
     chance = random.Random(kills)

@@ -18,6 +18,7 @@ __all__ = [
     "folder_argument",
     "keys_option",
     "opened",
+    "opened_with",
     "passphrase_in",
     "passphrase_option",
     "read_only",
@@ -54,11 +55,15 @@ def opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path) -> Publi
         UpdateError: There is no repository, others are publishing in it, or a key cannot be opened.
         CacheError: Others could have written a key.
     """
+    return opened_with(folder, keys, passphrase_in(passphrase_file))
+
+
+def opened_with(folder: Path, keys: tuple[Path, ...], passphrase: bytes) -> Publisher:
+    """Open a repository as `opened` does; a file that is a pipe gives its passphrase once."""
     from holdfast.updates.key_folder import load_signers
     from holdfast.updates.publisher import Publisher
 
-    signers = load_signers(keys, passphrase_in(passphrase_file))
-    locked = Publisher.locked(folder, signers, datetime.now(UTC))
+    locked = Publisher.locked(folder, load_signers(keys, passphrase), datetime.now(UTC))
     return click.get_current_context().with_resource(locked)
 
 

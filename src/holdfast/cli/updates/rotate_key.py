@@ -12,7 +12,7 @@ from holdfast.cli.output import Format, print_json, print_lines
 from holdfast.cli.updates.options import (
     folder_argument,
     keys_option,
-    opened,
+    opened_with,
     passphrase_in,
     passphrase_option,
 )
@@ -44,7 +44,7 @@ def rotate_key(
     from holdfast.updates.key_folder import make_keys
 
     passphrase = passphrase_in(passphrase_file)
-    publisher = opened(folder, keys, passphrase_file)
+    publisher = opened_with(folder, keys, passphrase)
     number = next(one.keys for one in publisher.status() if one.role == role)
     made = make_keys(new_keys, {role: RoleRule(number, 1, 1)}, passphrase)
     try:
