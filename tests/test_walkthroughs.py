@@ -1,4 +1,4 @@
-"""The sessions of the README and the quickstart are real: run as they stand, with these results.
+"""The sessions of the README, the quickstart and the examples are real: run as they stand.
 
 In a session, `...` stands for any lines. Pins, times and the width of columns are not compared.
 """
@@ -28,17 +28,18 @@ from tests.cli.updates.policy_file import LEAF, write_policy
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
-UPDATES = ROOT / "docs" / "updates.md"
+CEREMONIES = ROOT / "docs" / "updates.md"
+UPDATES = ROOT / "examples" / "updates" / "README.md"
 LONGEST_README = 150
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PIN = re.compile(r"sha256/[A-Za-z0-9+/]+(=|\.\.\.)")
 MARK = "@@"
 
-# What the quickstart's reader has, and the wait for a server that a person would not notice.
+# What a page's reader has, and the wait for a server that a person would not notice.
 SHELL = f"""
 exec 2>&1
-holdfast() {{ {shlex.quote(sys.executable)} -m holdfast "$@"; }}
+PATH=$PWD/.commands:$PATH
 python() {{ {shlex.quote(sys.executable)} "$@"; }}
 kill() {{ builtin kill "$@"; wait "$@"; }} 2>/dev/null
 trap 'kill $!' EXIT
@@ -164,27 +165,26 @@ def test_each_command_shown_exists() -> None:
         assert set() == {word for word in words if word.startswith("--")} - options, line
 
 
-@pytest.mark.timeout(90)
-def test_quickstart(tmp_path: Path) -> None:
-    """The quickstart, typed into a shell line by line, prints what stands there."""
+def _assert_typed(page: Path, sessions: list[str], program: str, folder: Path, port: int) -> None:
+    """Type sessions into a shell, with the page's program at hand, and compare what comes out."""
     if not (shutil.which("bash") and shutil.which("openssl")):
         pytest.skip("bash or openssl is not installed")
-    version = subprocess.check_output(["openssl", "version"], text=True)
-    if not version.startswith("OpenSSL 3"):
-        pytest.skip(f"the quickstart needs OpenSSL 3, not {version}")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    typed = [one for session in _blocks(QUICKSTART, "console") for one in _typed(session)]
-    (program,) = _blocks(QUICKSTART, "python")
-    (tmp_path / "fetch.py").write_text(program.replace("8443", str(port)), "utf-8")
+    typed = [one for session in sessions for one in _typed(session)]
+    (text,) = _blocks(page, "python")
+    (folder / program).write_text(text.replace("8443", str(port)), "utf-8")
+    # No function of the shell: `kill` would end the shell that runs it, and not what it runs.
+    command_file = folder / ".commands" / "holdfast"
+    command_file.parent.mkdir()
+    command_file.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m holdfast "$@"\n')
+    command_file.chmod(0o755)
     lines = [SHELL]
     for command, _ in typed:
-        wait = f"await {port}\n" if "s_server" in command else ""
+        wait = f"await {port}\n" if command.endswith("&") else ""
         lines.append(f"echo {MARK}\n{command}\n{wait}")
 
     ran = subprocess.run(
         ["bash", "-c", "".join(lines).replace("8443", str(port))],
-        cwd=tmp_path,
+        cwd=folder,
         check=False,
         capture_output=True,
         text=True,
@@ -199,32 +199,55 @@ def test_quickstart(tmp_path: Path) -> None:
             assert "error" not in actual.lower(), (command, actual)
 
 
-def test_the_walk_through_of_updates() -> None:
-    """Each step of the example has the result that it tells of."""
-    script = ROOT / "examples" / "updates" / "walk_through.py"
-    told = subprocess.run(
-        [sys.executable, script], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    results = [line.strip() for line in told[1::2]]
+@pytest.fixture
+def port() -> int:
+    """Return a port that is free."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
-    assert 13 == len(results)
-    assert ["serial 1, fresh", "answered with 200", "answered with 200"] == results[3:6]
-    assert "PinViolationError" == results[7]
-    assert ["refused: the policy denies a key on the path"] * 2 == [results[8], results[10]]
-    assert "version 2 must be >= 3" in results[9]
-    assert "signed by 0/1 keys" in results[11]
-    assert "--rules" in results[12]
+
+@pytest.mark.timeout(90)
+def test_quickstart(tmp_path: Path, port: int) -> None:
+    """The quickstart, typed into a shell line by line, prints what stands there."""
+    if shutil.which("openssl"):
+        version = subprocess.check_output(["openssl", "version"], text=True)
+        if not version.startswith("OpenSSL 3"):
+            pytest.skip(f"the quickstart needs OpenSSL 3, not {version}")
+    _assert_typed(QUICKSTART, _blocks(QUICKSTART, "console"), "fetch.py", tmp_path, port)
+
+
+@pytest.mark.timeout(90)
+def test_the_walk_through_of_updates() -> None:
+    """Each step of the example has the result that it tells of, and that its page shows."""
+    script = ROOT / "examples" / "updates" / "walk_through.py"
+    told = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True)
+    results = [line.strip() for line in told.stdout.splitlines()[1::2]]
+
+    (shown,) = _typed(_blocks(UPDATES, "console")[0])
+    _assert_shown(shown.output, told.stdout)
+    assert 18 == len(results)
+    assert "timestamp version 4 must be >= 5" in results[13]
+    assert "signed by 0/1 keys" in results[15]
+    assert "mode goes from enforce to report-only" in results[16]
+    assert "offline threshold" in results[16]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(90)
+def test_updates_by_hand(tmp_path: Path, port: int) -> None:
+    """The page beside it, typed into a shell line by line, prints what stands there."""
+    _assert_typed(UPDATES, _blocks(UPDATES, "console")[1:], "follow.py", tmp_path, port)
 
 
 def test_the_ceremonies_of_updates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each command of the page does what it says, in its order; only `--yes` is put in."""
+    """Each command of the page does what it says, in its order; put in are a yes and that no server is there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOLDFAST_PASSPHRASE_FILE", "passphrase")
     Path("passphrase").write_text("correct horse\n")
     write_policy(tmp_path, LEAF)
-    text = UPDATES.read_text("utf-8").partition("\n## Ceremonies\n")[2].partition("\n## ")[0]
+    text = CEREMONIES.read_text("utf-8").partition("\n## Ceremonies\n")[2].partition("\n## ")[0]
     (settings,) = [block for language, block in FENCE.findall(text) if language == "toml"]
     people, first, policy, leave = [
         block.splitlines() for language, block in FENCE.findall(text) if language == "sh"
@@ -256,6 +279,7 @@ def _type(lines: list[str]) -> None:
         if program == "cp":
             shutil.copy(*words)
         elif program == "holdfast":
-            assert 0 == main([*words, "--yes"] if "sign" in words else words), line
+            meant = ["--yes"] * ("sign" in words) + ["--skip-live"] * ("--rules" in words)
+            assert 0 == main([*words, *meant]), line
         else:
             assert program == "#", line

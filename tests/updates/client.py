@@ -121,7 +121,7 @@ def die_at(client: Client, step: int) -> None:
     client.refresh()
 
 
-_CHANGES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
+CHANGES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
 
 
 def _dying_at(folder: str, step: int) -> Callable[[str, tuple[Any, ...]], None]:
@@ -129,7 +129,7 @@ def _dying_at(folder: str, step: int) -> Callable[[str, tuple[Any, ...]], None]:
 
     def count(event: str, args: tuple[Any, ...]) -> None:
         nonlocal left
-        if event in _CHANGES or (
+        if event in CHANGES or (
             event == "open"
             and str(args[0]).startswith(folder)
             and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)

@@ -296,6 +296,49 @@ def test_a_withheld_emergency_file_is_an_alarm(
     assert State.STALE is _state(client)
 
 
+def test_a_new_epoch_lifts_nothing_while_its_deny_list_is_withheld(
+    repository: SignedRepository, origin: Origin, start: Start
+) -> None:
+    """What a client remembers holds until the list is there, and is gone then."""
+    client = start()
+    repository.put("emergency", deny_list_to_bytes(DenyList(serial=2, denied=frozenset({OLD}))))
+    repository.publish(bundle(2, policy(NEW)), roles=["emergency"])
+    assert client.refresh().succeeded
+    repository.targets.unrecognized_fields["x-holdfast-epoch"] = 2
+    repository.put("emergency", deny_list_to_bytes(DenyList(serial=3)))
+    repository.publish(bundle(1, policy(NEW)), roles=["targets", "emergency"])
+    served, origin.files = origin.files, dict(origin.files)
+    for path in [path for path in origin.files if "deny.json" in path or "emergency" in path]:
+        del origin.files[path]
+
+    assert client.refresh().succeeded
+    assert ((OLD,), 2) == (client.current().denied, client.in_force.epoch)
+    assert (OLD,) == start().current().denied
+    assert State.STALE is _state(client)
+
+    origin.files = served
+    assert client.refresh().succeeded
+    assert () == client.current().denied == start().current().denied
+
+
+def test_a_new_epoch_keeps_denials_whose_list_is_not_applied(
+    repository: SignedRepository, start: Start
+) -> None:
+    """A list that would leave nothing of a set says nothing about what was denied before."""
+    client = start()
+    repository.put("emergency", deny_list_to_bytes(DenyList(serial=2, denied=frozenset({OLD}))))
+    repository.publish(bundle(2, policy(NEW)), roles=["emergency"])
+    assert client.refresh().succeeded
+    repository.targets.unrecognized_fields["x-holdfast-epoch"] = 2
+    all_of_it = frozenset({NEW, NEXT})
+    repository.put("emergency", deny_list_to_bytes(DenyList(serial=3, denied=all_of_it)))
+    repository.publish(bundle(1, policy(NEW)), roles=["targets", "emergency"])
+
+    assert client.refresh().succeeded
+    assert (OLD,) == client.current().denied == start().current().denied
+    assert State.STALE is _state(client)
+
+
 def test_break_glass_is_for_a_while(
     repository: SignedRepository, start: Start, clock: Clock
 ) -> None:

@@ -13,6 +13,7 @@ from holdfast.pins.pin_set import Mode
 from holdfast.pins.policy import Unlisted
 from holdfast.updates.cache import Cache
 from holdfast.updates.client import UpdateClient
+from holdfast.updates.document import PINS_TARGET, bundle_to_bytes
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.roles import PROFILES, ROLES
@@ -20,7 +21,7 @@ from holdfast.updates.roll_out import is_chosen
 from holdfast.updates.weakening import Kind
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
+from tests.updates.test_client import NEW, OLD, STOLEN, policy
 
 HOUR = timedelta(hours=1)
 OTHER = Pin.of_spki(b"other")
@@ -181,7 +182,7 @@ def test_a_role_gets_new_keys(opened: Opened, client: UpdateClient, keys: Keys, 
 
     assert client.refresh().succeeded
     assert policy(NEW) == client.current()
-    assert {role, "snapshot", "timestamp"} <= set(signed)
+    assert role in signed
     (status,) = [one for one in opened().status() if one.role == role]
     assert (len(fresh), len(fresh)) == (status.keys, status.at_hand)
     keys[role] = former
@@ -214,6 +215,110 @@ def test_signing_again_keeps_a_repository_fresh(opened: Opened, client: UpdateCl
     assert NOW + days + timedelta(days=7) == status["timestamp"].expires
     assert NOW + timedelta(days=180) == status["targets"].expires
     assert (2, 0) == (status["targets"].keys, status["targets"].at_hand)
+
+
+def test_a_root_that_expires_is_signed_again(
+    opened: Opened, client: UpdateClient, keys: Keys
+) -> None:
+    """Where its keys are; otherwise it is left alone, and clients that come later are kept out."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    nearly = timedelta(days=300)
+
+    assert "root" not in opened("targets", "snapshot", "timestamp", later=nearly).resign()
+    assert ("root", "timestamp") == opened("root", "timestamp", later=nearly).resign()
+    (status,) = [one for one in opened().status() if one.role == "root"]
+    assert (2, NOW + nearly + timedelta(days=365)) == (status.version, status.expires)
+    assert client.refresh().succeeded
+
+
+@pytest.mark.parametrize("role", ["targets", "snapshot", "timestamp"])
+def test_a_rotation_is_signed_by_the_former_keys_too(
+    folder: Path, opened: Opened, keys: Keys, role: str
+) -> None:
+    """Under the root of before and the new one: which of them a client has does not matter."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    former = {one.public_key.keyid for one in keys[role]}
+    fresh: list[Signer] = [CryptoSigner.generate_ed25519() for _ in keys[role]]
+    opened().rotate_keys(role, fresh)
+    version = {one.role: one.version for one in opened().status()}[role]
+    file = folder / "metadata" / f"{'' if role == 'timestamp' else f'{version}.'}{role}.json"
+
+    signed_by = set(Metadata.from_file(str(file)).signatures)
+    assert len(signed_by & former) == len(signed_by - former) == 1
+
+    keys[role] = fresh
+    opened().publish(policy(NEW), refresh=HOUR, rules=True)
+    again = Metadata.from_file(str(folder / "metadata" / "timestamp.json")).signatures
+    assert 1 == len(again)
+
+
+LAST = 2**63 - 1
+
+
+def _use_up_serials(folder: Path, opened: Opened) -> None:
+    """Publish the last serial there is, as whoever has stolen the online keys can."""
+    publisher = opened("pins", "snapshot", "timestamp")
+    bundle = publisher.bundle()
+    assert bundle is not None
+    content = bundle_to_bytes(replace(bundle, serial=LAST, policy=policy(STOLEN)))
+    publisher._repository.put("pins", PINS_TARGET, content)
+    publisher._repository.write(("pins", "snapshot", "timestamp"))
+
+
+def test_a_new_epoch_undoes_a_serial(folder: Path, opened: Opened, client: UpdateClient) -> None:
+    """No serial is above the thief's, and clients take the first one of the next epoch."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    _use_up_serials(folder, opened)
+    assert client.refresh().succeeded
+    assert (LAST, policy(STOLEN)) == (client.in_force.serial, client.current())
+    with pytest.raises(UpdateError, match="new-epoch"):
+        opened().publish(policy(NEW), refresh=HOUR)
+
+    done = opened().new_epoch(policy(NEW), refresh=HOUR)
+
+    assert client.refresh().succeeded
+    assert (2, 1) == (client.in_force.epoch, client.in_force.serial)
+    assert policy(NEW) == client.current()
+    assert (1, 2) == (done.serial, opened().epoch)
+    assert 2 == opened("pins", "snapshot", "timestamp").publish(policy(OLD), refresh=HOUR).serial
+    assert client.refresh().succeeded
+    assert policy(OLD) == client.current()
+
+
+def test_a_new_epoch_lifts_denials(opened: Opened, client: UpdateClient) -> None:
+    """Those that are named, at a client that remembers them; the others hold in it."""
+    other = Pin.of_spki(b"another")
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    opened().deny([OLD, other])
+    assert client.refresh().succeeded
+    assert {OLD, other} == set(client.current().denied)
+
+    done = opened().new_epoch(policy(OLD), refresh=HOUR, lift=[OLD])
+
+    assert "emergency" in done.signed
+    assert client.refresh().succeeded
+    assert (other,) == client.current().denied
+    opened().new_epoch(policy(OLD), refresh=HOUR)
+    assert client.refresh().succeeded
+    assert (other,) == client.current().denied
+
+
+def test_what_a_new_epoch_takes(opened: Opened) -> None:
+    """The offline keys, those of emergency for a denial, and a denial to be lifted."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    opened().deny([OLD])
+    online = ("pins", "snapshot", "timestamp")
+
+    for roles, lift, told in (
+        (online, [], "targets takes 1 of its 2 keys"),
+        ((*online, "targets"), [OLD], "emergency takes 1 of its 2 keys"),
+        ((), [NEW], "is not denied"),
+    ):
+        with pytest.raises(UpdateError, match=told):
+            opened(*roles).new_epoch(policy(OLD), refresh=HOUR, lift=lift)
+    with pytest.raises(UpdateError, match="stands in `denied` of the policy"):
+        opened().new_epoch(replace(policy(NEW), denied=(OLD,)), refresh=HOUR, lift=[OLD])
+    assert 1 == opened().epoch
 
 
 @pytest.mark.parametrize("profile", PROFILES)

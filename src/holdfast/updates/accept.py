@@ -9,7 +9,7 @@
 4. The emergency role alone may not deny all that a set, or a followed host, has: that would lock
    everybody out. Such a list is not applied, and the policy counts as incomplete.
 5. Denials outlast the file that brought them, until a higher epoch says what still holds; only the
-   offline threshold can begin one.
+   offline threshold can begin one. Until its deny list is there and applied, all of them hold.
 6. A candidate is held to rule 1 and 2 as the stable policy is, and by every client: what one of
    them must refuse is refused by all, whichever part they follow. Only the bundle of `pins` has
    one, for it is no measure. Rule 4 looks at the part that the client follows.
@@ -41,6 +41,9 @@ from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.weakening import Kind, changes, may_be_made_by_pins_role, weakens
 
 __all__ = ["Accepted", "Given", "accept", "denials_in", "remembered"]
+
+
+_BEFORE_ALL = 0  # no epoch is lower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ class Accepted:
         policy: With denials and break-glass on top.
         epoch: With the serial, its order.
         serial: Within the epoch.
-        denied: The keys that are denied now.
+        denied: The keys that are denied in this epoch, to be remembered.
         expires: When it is no longer fresh.
         refresh: How long to wait before asking again.
         is_complete: Whether the deny list was there and is applied.
@@ -106,7 +109,7 @@ def accept(
     *,
     seed: Policy | None,
     floor: Floor,
-    denied: frozenset[Pin],
+    kept: frozenset[str],
     installation: bytes,
     now: datetime,
     allow_weakening: bool,
@@ -117,7 +120,7 @@ def accept(
         given: The files.
         seed: The policy that was shipped; without one the offline bundle has to be there.
         floor: Nothing below it is accepted.
-        denied: Keys that were denied before, in this epoch.
+        kept: Denials that were remembered, as `remembered` has written them.
         installation: The installation value, from which a candidate's lot is drawn.
         now: The time that counts, with an offset.
         allow_weakening: Whether the offline threshold may weaken the seed.
@@ -139,14 +142,16 @@ def accept(
         _refuse_more_than_pins(measure, candidate.policy, "the candidate in its bundle")
     policy = _with_host_pins(given, chosen_policy(bundle, installation))
     notes = list(given.problems)
-    deny = _deny_list(given, policy, denied, notes)
+    denied = denials_in(given.epoch, kept)
+    told = _told_denials(given, policy, denied, notes)
+    deny = DenyList(serial=1, denied=denials_in(_BEFORE_ALL, kept) if told is None else told)
     is_complete = given.emergency is not None and not notes
     effective = effective_policy(policy, deny, _break_glass(given), now)
     return Accepted(
         policy=effective.policy,
         epoch=given.epoch,
         serial=bundle.serial,
-        denied=deny.denied,
+        denied=denied if told is None else told,
         expires=given.expires,
         refresh=bundle.refresh,
         is_complete=is_complete,
@@ -243,20 +248,31 @@ def _with_host_pins(given: Given, policy: Policy) -> Policy:
     return replace(policy, host_pins=pins)
 
 
-def _deny_list(given: Given, policy: Policy, denied: frozenset[Pin], notes: list[str]) -> DenyList:
-    """Return what is denied: what was before, and what the emergency role adds."""
-    before = DenyList(serial=1, denied=denied)
+def _told_denials(
+    given: Given, policy: Policy, denied: frozenset[Pin], notes: list[str]
+) -> frozenset[Pin] | None:
+    """Return what is denied with what the emergency role adds; None where its list does not count.
+
+    Args:
+        given: The files.
+        policy: What is to be in force.
+        denied: What was denied before in this epoch.
+        notes: Where to say why the list does not count.
+    """
     if given.emergency is None:
-        return before
-    told = deny_list_from_bytes(given.emergency)
-    both = DenyList(serial=told.serial, denied=told.denied | denied)
-    if locked_out := set(wholly_denied(policy, both)) - set(wholly_denied(policy, before)):
+        return None
+    both = deny_list_from_bytes(given.emergency).denied | denied
+    if locked_out := set(_without_way_in(policy, both)) - set(_without_way_in(policy, denied)):
         notes.append(
             "the deny list is not applied: it leaves nothing to "
             f"{', '.join(sorted(locked_out))}, which the emergency role alone may not do"
         )
-        return before
+        return None
     return both
+
+
+def _without_way_in(policy: Policy, denied: frozenset[Pin]) -> tuple[str, ...]:
+    return wholly_denied(policy, DenyList(serial=1, denied=denied))
 
 
 def _break_glass(given: Given) -> BreakGlass | None:

@@ -21,10 +21,8 @@ embedded pins in 11 of 150 kills.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from holdfast.errors import CacheError, HoldfastError
+from holdfast.updates.file_lock import locked
 from holdfast.updates.freshness import Floor
 from holdfast.updates.installation import (
     keep_installation,
@@ -58,7 +57,6 @@ __all__ = ["Cache", "Floor", "Generation", "Loaded", "Memory", "Refresh", "state
 
 _KEPT = 2  # generations
 _LOCK_DEADLINE = 10.0  # seconds
-_LOCK_INTERVAL = 0.02  # seconds
 _SMALL = 4096  # bytes; what `current` and `sealed` have at most
 _MOST_TRIES = 10  # readings while others publish faster than we read
 _SEALED = "sealed"
@@ -198,7 +196,11 @@ class Cache:
             if not self.folder.exists():
                 self.folder.parent.mkdir(parents=True, exist_ok=True)
             make_folder(self.folder)
-            with _locked(self.folder / "lock", deadline):
+            lock = self.folder / "lock"
+            with suppress(FileNotFoundError):
+                check(lock, is_folder=False)
+            busy = CacheError(f"{self.folder} is being refreshed by another process or thread")
+            with locked(lock, deadline, busy):
                 refresh = Refresh(self)
                 refresh.prepare()
                 try:
@@ -392,33 +394,6 @@ def _sealed_at(folder: Path) -> datetime:
         return datetime.fromisoformat(without_checksum(read_file(folder / _SEALED, _SMALL)))
     except (ValueError, TypeError) as error:
         raise CacheError(f"{folder / _SEALED} is damaged: {error}") from None
-
-
-@contextmanager
-def _locked(path: Path, deadline: float) -> Iterator[None]:
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    check(path, is_folder=False)
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    ends = time.monotonic() + deadline
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= ends:
-                    raise CacheError(
-                        f"{path.parent} is being refreshed by another process or thread"
-                    ) from None
-                time.sleep(_LOCK_INTERVAL)
-        try:
-            yield
-        finally:
-            # A child forked meanwhile has the lock too: closing alone would leave it held.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

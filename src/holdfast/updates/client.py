@@ -281,7 +281,7 @@ class UpdateClient:
             given,
             seed=None if self._seed is None else self._seed.policy,
             floor=self._floor,
-            denied=denials_in(files.epoch, denied),
+            kept=denied,
             installation=self._installation,
             now=now,
             allow_weakening=self._allow_weakening,

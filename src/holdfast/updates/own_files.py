@@ -21,6 +21,8 @@ from typing import Any
 
 from holdfast.errors import CacheError
 
+DRAFT = ".new"  # the ending of a file that is being written
+
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -133,7 +135,7 @@ def replace_files(
     drafts: dict[Path, Path] = {}
     try:
         for name, content in contents:
-            path = folder / f"{name}.new"
+            path = folder / f"{name}{DRAFT}"
             drafts[path] = folder / name
             with os.fdopen(create_file(path), "wb") as file:
                 # FAT, as on sticks, has no modes; it was made for us only.

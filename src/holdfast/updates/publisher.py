@@ -6,11 +6,12 @@ Nothing is published that clients would refuse: it is measured as they measure i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from holdfast.errors import Problem, UpdateError
 from holdfast.pins.host_pins import HostPins
@@ -35,15 +36,23 @@ from holdfast.updates.document_text import refusal
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.host_publisher import HostPublisher, host_pins_problems
 from holdfast.updates.key_card import owner_of
+from holdfast.updates.publication import (
+    HostPublication,
+    Publication,
+    RoleStatus,
+    other_candidate,
+    serial_after,
+)
+from holdfast.updates.publication_lock import publishing
 from holdfast.updates.repository import Holder, Repository
 from holdfast.updates.request_check import check_request, differences
 from holdfast.updates.request_signatures import merged
-from holdfast.updates.roles import DELEGATED, ONLINE, ROLES, TOP_LEVEL, RoleRule
-from holdfast.updates.roll_out import SALT_BYTES, Candidate, in_order_of_names
+from holdfast.updates.roles import DELEGATED, ONLINE, ROLES, RoleRule
+from holdfast.updates.roll_out import SALT_BYTES, Candidate
 from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.staged_repository import StagedRepository
-from holdfast.updates.weakening import Change, changes, may_be_made_by_pins_role
+from holdfast.updates.weakening import changes, may_be_made_by_pins_role
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -53,67 +62,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HostPublication", "Publication", "Publisher", "RoleStatus"]
 
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What was published.
-
-    Attributes:
-        serial: Of the bundle.
-        changes: Beside what was published before, or of a candidate beside the stable policy; what
-            weakens stands first.
-        signed: The roles that have signed.
-        candidate: What some clients follow from now on, if it is not for all.
-        dropped: The candidate that is gone with it, and has become neither this one nor stable.
-    """
-
-    serial: int
-    changes: tuple[Change, ...]
-    signed: tuple[str, ...]
-    candidate: Candidate | None = None
-    dropped: Candidate | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HostPublication:
-    """What was published for single hosts.
-
-    Attributes:
-        serial: Of the bundle, which is the same otherwise.
-        hosts: How many have pins of their own now.
-        bins: How many bins were signed.
-        has_index: Whether there is a file of all of them.
-    """
-
-    serial: int
-    hosts: int
-    bins: int
-    has_index: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RoleStatus:
-    """How a role stands.
-
-    Attributes:
-        role: Its name.
-        version: Of its metadata.
-        expires: When it has to be signed again, with an offset.
-        threshold: How many signatures it takes.
-        keys: How many keys there are.
-        at_hand: How many of them are here.
-        owners: Whose they are.
-        differs: Where `repository.toml` wants something else, in words.
-    """
-
-    role: str
-    version: int
-    expires: datetime
-    threshold: int
-    keys: int
-    at_hand: int
-    owners: tuple[str, ...] = ()
-    differs: tuple[str, ...] = ()
+_SIGN_NEW_KEYS = {
+    "root": ("root",),
+    "targets": ("root", "targets", *ONLINE),
+    "snapshot": ("root", *ONLINE),
+    "timestamp": ("root", "timestamp"),
+}
 
 
 class Publisher:
@@ -131,7 +85,7 @@ class Publisher:
         signers: Mapping[str, Signer],
         now: datetime,
         request: Path | None = None,
-    ) -> Publisher:
+    ) -> Self:
         """Open a repository, as `Repository.opened` does.
 
         Args:
@@ -145,6 +99,20 @@ class Publisher:
         staged = StagedRepository.opened(folder, signers, now)
         staged.to = request
         return cls(staged)
+
+    @classmethod
+    @contextmanager
+    def locked(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Iterator[Self]:
+        """Open a repository, and keep others from publishing in it meanwhile.
+
+        Raises:
+            UpdateError: There is none, it cannot be read, or others are still publishing.
+            OSError: The folder cannot be written.
+        """
+        with publishing(folder):
+            repository = Repository.opened(folder, signers, now)
+            repository.is_locked = True
+            yield cls(repository)
 
     @classmethod
     def created(
@@ -220,6 +188,18 @@ class Publisher:
         """Return the bundle that is published, or None before the first."""
         return self._bundle("pins", PINS_TARGET)
 
+    def denied(self) -> DenyList:
+        """Return the deny list that is published."""
+        return deny_list_from_bytes(self._repository.content("emergency", DENY_TARGET) or b"")
+
+    def beyond_pins(self, policy: Policy) -> str:
+        """Say what of a policy the offline keys have to sign; nothing where pins alone change."""
+        measure = self._bundle("targets", POLICY_TARGET)
+        if measure is None:
+            return "it is the first"
+        found = changes(measure.policy, policy)
+        return "" if may_be_made_by_pins_role(found) else in_words(found)
+
     def publish(self, policy: Policy, *, refresh: timedelta, rules: bool = False) -> Publication:
         """Publish a policy for everybody; with it a candidate is gone.
 
@@ -234,17 +214,14 @@ class Publisher:
             OSError: It cannot be written. What was served still is.
         """
         before = self.bundle()
-        measure = self._bundle("targets", POLICY_TARGET)
-        serial = before.serial + 1 if before is not None else 1
+        serial = serial_after(before)
         bundle = Bundle(serial=serial, issued=self._repository.now, refresh=refresh, policy=policy)
         content = bundle_to_bytes(bundle)
         signing = ["pins"]
-        found = changes(measure.policy, bundle.policy) if measure is not None else ()
-        if measure is None or not may_be_made_by_pins_role(found):
+        if beyond := self.beyond_pins(policy):
             if not rules:
                 raise UpdateError(
-                    "more than pins changes, which the offline keys have to sign: "
-                    f"{in_words(found) or 'it is the first'}",
+                    f"more than pins changes, which the offline keys have to sign: {beyond}",
                     hint="publish it with --rules, where the keys of `targets` are",
                 )
             self._hosts.check(bundle.policy)
@@ -254,7 +231,7 @@ class Publisher:
         self._repository.write((*signing, "snapshot", "timestamp"))
         told = changes(before.policy, bundle.policy) if before is not None else ()
         return Publication(
-            serial, told, (*signing, *ONLINE), dropped=_other_candidate(before, bundle.policy)
+            serial, told, (*signing, *ONLINE), dropped=other_candidate(before, bundle.policy)
         )
 
     def roll_out(self, policy: Policy, *, basis_points: int, refresh: timedelta) -> Publication:
@@ -292,7 +269,7 @@ class Publisher:
                 f"more than pins changes, which is not rolled out in steps: {in_words(found)}",
                 hint="publish the rules for everybody with --rules first, then the pins",
             )
-        dropped = _other_candidate(before, policy)
+        dropped = other_candidate(before, policy)
         kept = before.candidate if dropped is None else None
         candidate = Candidate(
             policy=policy,
@@ -301,7 +278,7 @@ class Publisher:
         )
         bundle = replace(
             before,
-            serial=before.serial + 1,
+            serial=serial_after(before),
             issued=self._repository.now,
             refresh=refresh,
             candidate=candidate,
@@ -341,7 +318,7 @@ class Publisher:
         else:
             bins = self._hosts.replace(wanted, index=index)
         # A serial of its own: nothing older is accepted afterwards, and it can be asked for.
-        after = replace(bundle, serial=bundle.serial + 1, issued=self._repository.now)
+        after = replace(bundle, serial=serial_after(bundle), issued=self._repository.now)
         self._repository.put("pins", PINS_TARGET, bundle_to_bytes(after))
         self._repository.write(("pins", *ONLINE))
         self._hosts.forget_replaced()
@@ -355,11 +332,53 @@ class Publisher:
             PolicyError: An entry is no key pin.
             OSError: It cannot be written. What was served still is.
         """
-        before = deny_list_from_bytes(self._repository.content("emergency", DENY_TARGET) or b"")
+        before = self.denied()
         after = DenyList(serial=before.serial + 1, denied=before.denied.union(keys))
         self._repository.put("emergency", DENY_TARGET, deny_list_to_bytes(after))
         self._repository.write(("emergency", "snapshot", "timestamp"))
         return after
+
+    def new_epoch(
+        self, policy: Policy, *, refresh: timedelta, lift: Iterable[Pin] = ()
+    ) -> Publication:
+        """Publish a policy as the first of a new epoch: what came before counts no longer.
+
+        It undoes a serial that a thief has used up, and denials. The rest of the deny list holds in
+        the new epoch, since clients take it from the file.
+
+        Args:
+            policy: What is to be in force. More than pins may change.
+            refresh: How long clients wait before they ask again.
+            lift: Keys to be denied no longer; then the keys of `emergency` have to be at hand.
+
+        Raises:
+            UpdateError: A key is not denied, the policy itself denies it, or keys are missing.
+                Nothing was published.
+            PolicyError: No client could read it. Nothing was published.
+            OSError: It cannot be written. What was served still is.
+        """
+        before, denied, lifted = self.bundle(), self.denied(), frozenset(lift)
+        self._hosts.check(policy)
+        for pin in sorted(lifted, key=str):
+            if pin not in denied.denied:
+                raise UpdateError(f"{pin} is not denied", hint="check the pins to be lifted")
+            if pin in policy.denied:
+                raise UpdateError(
+                    f"{pin} stands in `denied` of the policy", hint="remove it there too"
+                )
+        bundle = Bundle(serial=1, issued=self._repository.now, refresh=refresh, policy=policy)
+        content = bundle_to_bytes(bundle)
+        signing = ["pins", "targets"]
+        if lifted:
+            after = DenyList(serial=denied.serial + 1, denied=denied.denied - lifted)
+            self._repository.put("emergency", DENY_TARGET, deny_list_to_bytes(after))
+            signing.append("emergency")
+        self._repository.signed("targets").unrecognized_fields[EPOCH_FIELD] = self.epoch + 1
+        self._repository.put("targets", POLICY_TARGET, content)
+        self._repository.put("pins", PINS_TARGET, content)
+        self._repository.write((*signing, *ONLINE))
+        told = changes(before.policy, bundle.policy) if before is not None else ()
+        return Publication(1, told, (*signing, *ONLINE))
 
     def break_glass(self, until: Mapping[str, datetime]) -> BreakGlass:
         """Let sets be report-only until a time; the sets that are not named are so no longer.
@@ -410,10 +429,10 @@ class Publisher:
                 hint="repository.toml says how many there are",
             )
         self._repository.exchange_keys(role, keys, threshold or rule.threshold)
-        owner = "root" if role in TOP_LEVEL else "targets"
-        if role == "pins" and self._repository.has_enough(owner):
+        if role == "pins" and self._repository.has_enough("targets"):
             self._hosts.sign_again()
-        signing = tuple(dict.fromkeys((owner, role, *ONLINE)))
+        # No more than it takes: the keys of the others may be lost too.
+        signing = _SIGN_NEW_KEYS.get(role) or tuple(dict.fromkeys(("targets", role, *ONLINE)))
         self._repository.write(signing)
         return signing
 
@@ -431,11 +450,11 @@ class Publisher:
             UpdateError: Keys are missing.
             OSError: It cannot be written. What was served still is.
         """
-        due = [role for role in ("targets", *DELEGATED) if self._is_due(role)]
+        due = [role for role in ("root", "targets", *DELEGATED) if self._is_due(role)]
         signing = list(roles) or [role for role in due if self._repository.has_enough(role)]
         if self._repository.has_enough("pins") and self._hosts.sign_again(only_due=True):
             signing = list(dict.fromkeys((*signing, "pins")))
-        if signing or self._is_due("snapshot"):
+        if {*signing} - {"root"} or self._is_due("snapshot"):
             signing.append("snapshot")
         signing.append("timestamp")
         signing = list(dict.fromkeys(signing))
@@ -478,11 +497,3 @@ class Publisher:
         if content is None:
             return None
         return bundle_from_bytes(content, now=self._repository.now, source=path)
-
-
-def _other_candidate(before: Bundle | None, policy: Policy) -> Candidate | None:
-    """Return the candidate of a bundle, unless it says what a policy says."""
-    candidate = before.candidate if before is not None else None
-    if candidate is None or candidate.policy == in_order_of_names(policy):
-        return None
-    return candidate

@@ -8,13 +8,17 @@
    and a client sees the new ones only with the timestamp.
 2. Each role signs with the keys at hand, and what is missing is named.
 3. Old roots are never deleted: a client that was away needs each of them.
-4. `write` is where each change ends: here it is signed and served, in `staged_repository` it
+4. A new root comes into force by itself. So it is written after all that its keys have signed, and
+   that carries the signatures of the former keys too: it verifies under either root.
+5. One publication at a time, and none over another that it has not seen.
+6. `write` is where each change ends: here it is signed and served, in `staged_repository` it
    becomes a request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +40,7 @@ from tuf.api.serialization.json import JSONSerializer
 from holdfast.errors import UpdateError
 from holdfast.updates.key_card import check_keys, who
 from holdfast.updates.own_files import replace_file, replace_files, sync_file, sync_folder
+from holdfast.updates.publication_lock import publishing
 from holdfast.updates.repository_file import BEFOREHAND, load_settings, write_settings
 from holdfast.updates.repository_settings import RepositorySettings
 from holdfast.updates.roles import DELEGATED, ONLINE, TOP_LEVEL, RoleRule
@@ -68,7 +73,8 @@ class Repository:
         self._folder, self._signers = folder, dict(signers)
         self._metadata = dict(metadata)
         self._changed: dict[str, bytes] = {}
-        self._outgoing: list[Signer] = []
+        self._outgoing: dict[str, list[Signer]] = {}
+        self.is_locked = False  # whether whoever opened it keeps others out
 
     @classmethod
     def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Self:
@@ -244,14 +250,15 @@ class Repository:
         replace_files(self._folder / "metadata", files(), _PUBLIC)
 
     def exchange_keys(self, role: str, keys: Sequence[Holder], threshold: int) -> None:
-        """Give a role other keys; of the root, the former ones have to sign once more.
+        """Give a role other keys; the former ones that are here sign once more, for rule 4.
 
         Raises:
             UpdateError: A threshold of the root's keys is not here, or one person has two keys.
         """
         if role == "root":
             self._require("root")
-            self._outgoing = self.at_hand("root")[: self.rule("root").threshold]
+        if role in TOP_LEVEL:
+            self._outgoing[role] = self.at_hand(role)[: self.rule(role).threshold]
         self._exchange(role, keys, threshold)
 
     def _exchange(self, role: str, keys: Sequence[Holder], threshold: int) -> None:
@@ -266,18 +273,49 @@ class Repository:
         self._signers |= {one.public_key.keyid: one for one in keys if isinstance(one, Signer)}
 
     def write(self, signing: Sequence[str], by: int = 1) -> None:
-        """Sign, then write: what others refer to first, the timestamp last.
+        """Sign, then write: what others refer to first, the timestamp last, after it a new root.
 
         Args:
             signing: The roles that have changed.
             by: How much higher their versions are.
 
         Raises:
-            UpdateError: Keys are missing. Nothing was written.
+            UpdateError: Keys are missing, others are publishing, or they have since this was
+                opened. Nothing was written.
             OSError: It cannot be written. What was served still is.
         """
         for role in signing:
             self._require(role)
+        with self._publishing():
+            self._write(signing, by)
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """Keep others out until all is written, and refuse to write over what they have.
+
+        Raises:
+            UpdateError: Others are publishing, or they have since this was opened.
+            OSError: The folders cannot be made.
+        """
+        for below in ("metadata", "targets"):
+            (self._folder / below).mkdir(parents=True, exist_ok=True)
+        with nullcontext() if self.is_locked else publishing(self._folder):
+            self._require_unchanged()
+            yield
+
+    def _require_unchanged(self) -> None:
+        folder = self._folder / "metadata"
+        if not (folder / "timestamp.json").exists():
+            return  # it is being made
+        served = Metadata.from_file(str(folder / "timestamp.json")).signed.version
+        mine = self.signed("root").version, self.signed("timestamp").version
+        if (_newest_root(folder), served) != mine:
+            raise UpdateError(
+                f"others have published in {self._folder} meanwhile",
+                hint="look at what they changed, and run this again",
+            )
+
+    def _write(self, signing: Sequence[str], by: int) -> None:
         order = sorted(signing, key=_ORDER.index)
         for role in order:
             self._refer(role)
@@ -296,14 +334,21 @@ class Repository:
             UpdateError: Keys of snapshot or timestamp are missing. Nothing was written.
             OSError: It cannot be written. What was served still is.
         """
-        is_new = "root" in signed and signed["root"].signed.version == 1
-        before, self._metadata = self._metadata, {**self._metadata, **signed}
+        before, after = self._metadata, {**self._metadata, **signed}
+        self._metadata = after
         try:
             for role in ONLINE:
                 self._require(role)
-        except UpdateError:
+        finally:
             self._metadata = before
-            raise
+        with self._publishing():
+            self._metadata = after
+            self._write_signed(signed, files)
+
+    def _write_signed(
+        self, signed: Mapping[str, Metadata[Any]], files: Mapping[str, bytes]
+    ) -> None:
+        is_new = "root" in signed and signed["root"].signed.version == 1
         for role in ONLINE:
             self._refer(role)
             self._renew(role, 0 if is_new else 1)
@@ -322,6 +367,9 @@ class Repository:
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, content, _PUBLIC)
         self._changed.clear()
+        self._outgoing.clear()
+        if (self._folder / "metadata" / "timestamp.json").exists():
+            order = sorted(order, key=lambda role: role == "root")  # rule 4
         for role in order:
             version = "" if role == "timestamp" else f"{self.signed(role).version}."
             path = self._folder / "metadata" / f"{version}{role}.json"
@@ -357,9 +405,9 @@ class Repository:
 
     def _sign(self, role: str) -> None:
         signing = self.at_hand(role)[: self.rule(role).threshold]
-        if role == "root":
-            known = {one.public_key.keyid for one in signing}
-            signing += [one for one in self._outgoing if one.public_key.keyid not in known]
+        known = {one.public_key.keyid for one in signing}
+        outgoing = self._outgoing.get(role, [])
+        signing += [one for one in outgoing if one.public_key.keyid not in known]
         for signer in signing:
             sign(self._metadata[role], signer, role)
 
@@ -391,11 +439,10 @@ def _read(folder: Path) -> dict[str, Metadata[Any]]:
     def version(role: str, number: int) -> Metadata[Any]:
         return Metadata.from_file(str(folder / f"{number}.{role}.json"))
 
-    newest = max(int(path.name.partition(".")[0]) for path in folder.glob("*.root.json"))
     timestamp: Metadata[Any] = Metadata.from_file(str(folder / "timestamp.json"))
     snapshot = version("snapshot", timestamp.signed.snapshot_meta.version)
     return {
-        "root": version("root", newest),
+        "root": version("root", _newest_root(folder)),
         "timestamp": timestamp,
         "snapshot": snapshot,
         **{
@@ -403,6 +450,10 @@ def _read(folder: Path) -> dict[str, Metadata[Any]]:
             for role in ("targets", *DELEGATED)
         },
     }
+
+
+def _newest_root(folder: Path) -> int:
+    return max(int(path.name.partition(".")[0]) for path in folder.glob("*.root.json"))
 
 
 def _first(

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -32,6 +33,21 @@ def test_new_keys_that_nobody_signed_are_removed(updates: Run, folder: Path) -> 
 
     assert 2 == done.returncode
     assert not (folder / "fresh").exists()
+
+
+def test_a_passphrase_is_read_once(updates: Run, folder: Path) -> None:
+    """A pipe, as a password manager gives it, has nothing to say a second time."""
+    reading, writing = os.pipe()
+    os.write(writing, b"correct horse\n")
+    os.close(writing)
+    done = updates(
+        *("rotate-key", "repo", "pins", "--new-keys", "fresh", "--keys", "keys"),
+        *("--passphrase-file", f"/dev/fd/{reading}"),
+    )
+    os.close(reading)
+
+    assert 0 == done.returncode, done.stderr
+    assert 0 == updates("resign", "repo", "--keys", "keys", "--keys", "fresh").returncode
 
 
 def test_a_role_gets_the_keys_of_cards(ceremony: Run, folder: Path) -> None:

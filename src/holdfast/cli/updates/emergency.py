@@ -40,7 +40,7 @@ def deny(
     It cannot be undone but by the offline keys in a new epoch. Clients do not apply a list that
     leaves nothing of a set.
     """
-    denied = [_pin(text) for text in pins]
+    denied = [pin_from(text) for text in pins]
     after = opened(folder, keys, passphrase_file).deny(denied)
     if output_format is Format.JSON:
         print_json({"serial": after.serial, "denied": sorted(map(str, after.denied))})
@@ -90,7 +90,12 @@ def _time(text: str) -> datetime:
     return time
 
 
-def _pin(text: str) -> Pin:
+def pin_from(text: str) -> Pin:
+    """Read a pin that was given as an argument.
+
+    Raises:
+        HoldfastError: It is none.
+    """
     try:
         return Pin.parse(text)
     except PinFormatError as error:

@@ -7,6 +7,7 @@ import click
 from holdfast.cli.updates.emergency import breakglass, deny
 from holdfast.cli.updates.host_pins import hosts
 from holdfast.cli.updates.init import init
+from holdfast.cli.updates.new_epoch import new_epoch
 from holdfast.cli.updates.new_key import new_key
 from holdfast.cli.updates.preview import command as preview
 from holdfast.cli.updates.publish import publish
@@ -45,7 +46,9 @@ def command() -> None:
     """
 
 
-for _one in (init, publish, hosts, deny, breakglass, rotate_key, resign, status, seed, preview):
+for _one in (init, publish, hosts, deny, breakglass, rotate_key, new_epoch):
+    command.add_command(_one)
+for _one in (resign, status, seed, preview):
     command.add_command(_one)
 for _one in (stage, sign, new_key):  # ceremonies
     command.add_command(_one)

@@ -25,11 +25,15 @@ __all__ = [
     "folder_argument",
     "keys_in",
     "keys_option",
+    "keys_with",
     "opened",
+    "opened_with",
     "passphrase_in",
     "passphrase_option",
     "pin_at_hand",
     "published",
+    "read_only",
+    "refresh_option",
     "request_file",
     "signed_by",
     "signed_words",
@@ -54,6 +58,14 @@ passphrase_option = path_option(
     envvar="HOLDFAST_PASSPHRASE_FILE",
     help="The file whose first line encrypts the keys; else $HOLDFAST_PASSPHRASE_FILE.",
 )
+refresh_option = click.option(
+    "--refresh",
+    type=click.IntRange(60, 604800),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long clients wait before they ask again.",
+)
 keys_option = path_option(
     "--keys",
     multiple=True,
@@ -63,17 +75,27 @@ keys_option = path_option(
 
 
 def opened(folder: Path, keys: tuple[Path, ...], passphrase_file: Path | None) -> Publisher:
-    """Open a repository with the keys at hand; under `stage` it writes a request.
+    """Open a repository with the keys at hand, and keep others out until the command is over.
+
+    Under `stage` nothing is written but a request.
 
     Raises:
-        UpdateError: There is no repository, or a key cannot be opened.
+        UpdateError: There is no repository, others are publishing in it, or a key cannot be opened.
         PolicyError: `repository.toml` or a card has a mistake.
         CacheError: Others could have written a key.
     """
+    return opened_with(folder, keys, passphrase_in(passphrase_file))
+
+
+def opened_with(folder: Path, keys: tuple[Path, ...], passphrase: bytes | None) -> Publisher:
+    """Open a repository as `opened` does; a file that is a pipe gives its passphrase once."""
     from holdfast.updates.publisher import Publisher
 
-    signers = keys_in(keys, passphrase_file)
-    return Publisher.opened(folder, signers, datetime.now(UTC), request_file())
+    signers, now, request = keys_with(keys, passphrase), datetime.now(UTC), request_file()
+    if request is not None:
+        return Publisher.opened(folder, signers, now, request)
+    locked = Publisher.locked(folder, signers, now)
+    return click.get_current_context().with_resource(locked)
 
 
 def keys_in(folders: Sequence[Path], passphrase_file: Path | None) -> Mapping[str, Signer]:
@@ -84,9 +106,25 @@ def keys_in(folders: Sequence[Path], passphrase_file: Path | None) -> Mapping[st
         PolicyError: A card has a mistake.
         CacheError: Others could have written a key.
     """
+    return keys_with(folders, passphrase_in(passphrase_file))
+
+
+def keys_with(folders: Sequence[Path], passphrase: bytes | None) -> Mapping[str, Signer]:
+    """Return the keys of some folders, as `keys_in` does."""
     from holdfast.updates.key_folder import load_signers
 
-    return load_signers(folders, passphrase_in(passphrase_file), pin_at_hand())
+    return load_signers(folders, passphrase, pin_at_hand())
+
+
+def read_only(folder: Path) -> Publisher:
+    """Open a repository without keys.
+
+    Raises:
+        UpdateError: There is none, or it cannot be read.
+    """
+    from holdfast.updates.publisher import Publisher
+
+    return Publisher.opened(folder, {}, datetime.now(UTC))
 
 
 def passphrase_in(file: Path | None) -> bytes | None:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from holdfast.certificates.load_policy import load_policy
-from holdfast.cli.lint import is_public_suffix
 from holdfast.cli.options import format_option, path_option, policy_option
-from holdfast.cli.output import Format, print_json, print_lines
+from holdfast.cli.output import Format
+from holdfast.cli.updates.gates import Gates, gate_options, publish_gated
 from holdfast.cli.updates.options import (
     folder_argument,
     keys_option,
     opened,
     passphrase_option,
-    published,
-    signed_by,
+    refresh_option,
 )
 from holdfast.cli.updates.publish_staged import publish_staged
-from holdfast.errors import HoldfastError
-from holdfast.findings.finding import Severity
-from holdfast.formats.lint import lint
 from holdfast.updates.roll_out import EVERYBODY
+
+if TYPE_CHECKING:
+    from holdfast.pins.policy import Policy
+    from holdfast.updates.publisher import Publication, Publisher
 
 
 def _basis_points(_ctx: click.Context, _option: click.Parameter, value: str | None) -> int | None:
@@ -53,15 +53,9 @@ def _basis_points(_ctx: click.Context, _option: click.Parameter, value: str | No
     metavar="SHARE",
     help="Publish it as a candidate for this share of clients, beside the stable policy.",
 )
-@click.option(
-    "--refresh",
-    type=click.IntRange(60, 604800),
-    default=900,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long clients wait before they ask again.",
-)
 @path_option("--staged", multiple=True, help="Publish a request that was signed; or its copies.")
+@refresh_option
+@gate_options
 @format_option()
 def publish(  # noqa: PLR0913  one for each option
     *,
@@ -73,12 +67,18 @@ def publish(  # noqa: PLR0913  one for each option
     basis_points: int | None,
     refresh: int,
     staged: tuple[Path, ...],
+    gates: Gates,
     output_format: Format,
-) -> None:
+) -> int:
     """Publish a policy.
 
     Without --rules only its pins may differ from what the offline keys have signed. The first
-    publication needs --rules. A policy with an error in `holdfast lint` is not published.
+    publication needs --rules.
+
+    Before that its endpoints are looked at. Nothing is published that has an error in `holdfast
+    lint`, under which a server would be refused as it is now, that leaves a set without a reserve,
+    that removes pins in use (--emergency does), or that changes more than 3 pin sets and a tenth of
+    them (--large does). --dry-run says all of that.
 
     With --percent the stable policy stays, and this share of clients follow the new one. Publish
     the same policy with a higher share to go on, with 0 to take it back, and without --percent to
@@ -86,46 +86,28 @@ def publish(  # noqa: PLR0913  one for each option
 
     With --staged it is a request that is published, once enough people have signed it; copies that
     were signed apart are put together. Only the keys of snapshot and timestamp are needed then.
+
+    Exit codes: 1 when something stands against it; 3 when that is only that an endpoint could not
+    be looked at (--skip-live goes on without).
     """
     if staged:
         publish_staged(folder, keys, passphrase_file, staged, output_format)
-        return
+        return 0
     if rules and basis_points is not None:
         raise click.UsageError("rules change for everybody at once: --rules without --percent")
-    now = datetime.now(UTC)
-    document = load_policy(policy)
-    errors = [
-        one
-        for one in lint(document, now=now, public_suffix=is_public_suffix)
-        if one.severity is Severity.ERROR
-    ]
-    if errors:
-        raise HoldfastError(
-            f"{policy}: {errors[0].place}: {errors[0].reason}",
-            hint=f"holdfast lint {policy} says all of it",
-        )
-    publisher = opened(folder, keys, passphrase_file)
     wait = timedelta(seconds=refresh)
-    if basis_points is None:
-        done = publisher.publish(document, refresh=wait, rules=rules)
-    else:
-        done = publisher.roll_out(document, basis_points=basis_points, refresh=wait)
-    if output_format is Format.JSON:
-        print_json(
-            {
-                "serial": done.serial,
-                "candidate_percent": done.candidate.percent if done.candidate else None,
-                "dropped_percent": done.dropped.percent if done.dropped else None,
-                "signed": list(done.signed),
-                "changes": [
-                    {"kind": one.kind.value, "place": one.place, "change": one.words}
-                    for one in done.changes
-                ],
-            }
-        )
-        return
-    print_lines(*(f"{one.kind.value}: {one.place}: {one.words}" for one in done.changes))
-    if done.dropped is not None:
-        print_lines(f"The candidate for {done.dropped.percent} % of clients is dropped.")
-    share = f" for {done.candidate.percent} % of clients" if done.candidate is not None else ""
-    print_lines(f"{published()} serial {done.serial}{share}, {signed_by(done.signed)}.")
+
+    def publishing(publisher: Publisher, document: Policy) -> Publication:
+        if basis_points is None:
+            return publisher.publish(document, refresh=wait, rules=rules)
+        return publisher.roll_out(document, basis_points=basis_points, refresh=wait)
+
+    return publish_gated(
+        folder,
+        policy,
+        gates,
+        opening=lambda: opened(folder, keys, passphrase_file),
+        publishing=publishing,
+        output_format=output_format,
+        may_change_rules=rules or basis_points is not None,
+    )

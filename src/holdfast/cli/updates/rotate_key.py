@@ -14,7 +14,7 @@ from holdfast.cli.output import Format, print_json, print_lines
 from holdfast.cli.updates.options import (
     folder_argument,
     keys_option,
-    opened,
+    opened_with,
     passphrase_in,
     passphrase_option,
     request_file,
@@ -55,12 +55,13 @@ def rotate_key(
     """
     from holdfast.updates.key_folder import make_keys
 
-    publisher = opened(folder, keys, passphrase_file)
+    passphrase = passphrase_in(passphrase_file)
+    publisher = opened_with(folder, keys, passphrase)
     settings = publisher.settings
     holders = _from_cards(folder, role, settings, cards, is_made=new_keys is not None)
     if new_keys is not None:
         rules = {role: settings.roles[role]}
-        holders = list(make_keys(new_keys, rules, passphrase_in(passphrase_file))[role])
+        holders = list(make_keys(new_keys, rules, passphrase)[role])
     try:
         signed = publisher.rotate_keys(role, holders)
     except HoldfastError:

@@ -9,6 +9,7 @@ import click
 from holdfast.cli.output import say
 from holdfast.cli.updates.emergency import breakglass, deny
 from holdfast.cli.updates.init import init
+from holdfast.cli.updates.new_epoch import new_epoch
 from holdfast.cli.updates.options import STAGED_IN
 from holdfast.cli.updates.publish import publish
 from holdfast.cli.updates.rotate_key import rotate_key
@@ -34,15 +35,18 @@ def stage(context: click.Context, *, request: Path) -> None:
 
 
 @stage.result_callback()
-def _tell(_result: object, *, request: Path) -> None:
-    """Say who has to sign."""
+def _tell(result: object, *, request: Path) -> object:
+    """Say who has to sign; nothing, where something stood against it."""
+    if not request.exists():
+        return result
     from holdfast.updates.request_signatures import signatures
     from holdfast.updates.staged_repository import read_request
 
     say(f"Wrote {request}. Sign it with `holdfast updates sign {request} --keys FOLDER`:")
     for state in signatures(read_request(request)):
         say(f"  {state}")
+    return result
 
 
-for _one in (init, publish, deny, breakglass, rotate_key, resign):
+for _one in (init, publish, deny, breakglass, rotate_key, new_epoch, resign):
     stage.add_command(_one)
