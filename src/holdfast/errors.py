@@ -11,6 +11,7 @@
     ├── UncoveredStackError     ImportError   a TLS stack that cannot be pinned, where it must be
     ├── UnsupportedRuntimeError RuntimeError  no access to the path that OpenSSL verified
     ├── UpdateError             ValueError    signed files that cannot be fetched or do not verify
+    │   └── DenialsOnlyError    ValueError    of which the deny list verifies, and the pins do not
     ├── CacheError              OSError       a cache of updates that cannot be used or written
     └── PinViolationError       ssl.SSLCertVerificationError  (in `holdfast.enforcement.errors`)
 
@@ -67,6 +68,16 @@ class UnsupportedRuntimeError(HoldfastError, RuntimeError):
 
 class UpdateError(HoldfastError, ValueError):
     """Signed files that cannot be fetched, or that do not verify."""
+
+
+class DenialsOnlyError(UpdateError):
+    """Signed files of which the deny list verifies, and the pins do not."""
+
+    def __init__(self, message: str, *, emergency: bytes, epoch: int) -> None:
+        """Hand on what counts all the same: the deny list, and the epoch in which it was made."""
+        super().__init__(message)
+        self.emergency = emergency
+        self.epoch = epoch
 
 
 class CacheError(HoldfastError, OSError):

@@ -38,7 +38,7 @@ class UpdatedPolicy:
     changes nothing, and is logged on `holdfast.updates`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (keywords, each a setting of its own)
         self,
         *,
         root: str | os.PathLike[str],
@@ -49,6 +49,7 @@ class UpdatedPolicy:
         channel: OwnChannel | None = None,
         allow_weakening: bool = False,
         background: bool = True,
+        deadline: float = 120.0,
     ) -> None:
         """Load what is kept, and begin to follow.
 
@@ -63,6 +64,7 @@ class UpdatedPolicy:
             channel: The way there; by default one that is verified as usual, to these hosts only.
             allow_weakening: Whether those who hold the offline keys may weaken the seed.
             background: Whether to refresh without being told to.
+            deadline: Seconds that a refresh may take at each address, however slow it is there.
 
         Raises:
             PolicyError: The seed has a mistake.
@@ -91,6 +93,7 @@ class UpdatedPolicy:
             cache=Cache(folder),
             seed=None if seed is None else load_seed(seed, datetime.now(UTC)),
             allow_weakening=allow_weakening,
+            deadline=deadline,
         )
         self._refresher = Refresher(self._client)
         self._is_followed = background

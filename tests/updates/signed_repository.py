@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -201,3 +201,10 @@ def meta_file(version: int, content: bytes) -> MetaFile:
     """Describe metadata, as snapshot and timestamp do."""
     digest = hashlib.sha256(content).hexdigest()
     return MetaFile(version, len(content), {"sha256": digest})
+
+
+def twin_of(signer: CryptoSigner, name: str = "twin") -> CryptoSigner:
+    """Return the same key under another name."""
+    key = signer.public_key
+    public = SSlibKey(name, key.keytype, key.scheme, dict(key.keyval))
+    return CryptoSigner(signer._private_key, public)

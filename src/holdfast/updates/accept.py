@@ -7,9 +7,13 @@
    otherwise make any host pins-only with a leaf of the thief's.
 3. Nothing below the floor is accepted, whoever signed it.
 4. The emergency role alone may not deny all that a set has: that would lock everybody out. Such a
-   list is not applied, and the policy counts as incomplete.
+   list is not applied, and the policy counts as incomplete. Nor does a list that cannot be read
+   keep pins back.
 5. Denials outlast the file that brought them, until a higher epoch says what still holds; only the
    offline threshold can begin one.
+6. Denials do not wait for pins: where those are withheld or refused, the deny list of the same
+   state counts for what is in force. Rule 4 holds there too, and once more when pins come: denials
+   that were made meanwhile may leave nothing to them, and then they are refused.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from holdfast.errors import UpdateError
+from holdfast.errors import HoldfastError, UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy
 from holdfast.updates.document import (
@@ -33,7 +37,7 @@ from holdfast.updates.freshness import Floor
 from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.weakening import Kind, changes, may_be_made_by_pins_role, weakens
 
-__all__ = ["Accepted", "Given", "accept", "denials_in", "remembered"]
+__all__ = ["Accepted", "Given", "accept", "denials_in", "denied_by", "remembered"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class Accepted:
         refresh: How long to wait before asking again.
         is_complete: Whether the deny list was there and is applied.
         notes: What did not apply, in words: each is an alarm.
+        locked_out: The sets to which the keys that were denied before leave nothing.
     """
 
     policy: Policy
@@ -82,6 +87,7 @@ class Accepted:
     refresh: timedelta
     is_complete: bool
     notes: tuple[str, ...]
+    locked_out: tuple[str, ...]
 
 
 def accept(
@@ -122,9 +128,16 @@ def accept(
             hint="have such a change signed by the offline threshold, as policy/bundle.json",
         )
     notes = list(given.problems)
-    deny = _deny_list(given, bundle.policy, denied, notes)
+    deny = DenyList(serial=1, denied=denied)
+    if given.emergency is not None:
+        try:
+            told = denied_by(given.emergency, bundle.policy, denied)
+            deny = DenyList(serial=1, denied=denied | told)
+        except HoldfastError as error:
+            notes.append(str(error))
+    break_glass = _break_glass(given, notes)
     is_complete = given.emergency is not None and not notes
-    effective = effective_policy(bundle.policy, deny, _break_glass(given), now)
+    effective = effective_policy(bundle.policy, deny, break_glass, now)
     return Accepted(
         policy=effective.policy,
         epoch=given.epoch,
@@ -134,7 +147,33 @@ def accept(
         refresh=bundle.refresh,
         is_complete=is_complete,
         notes=(*notes, *effective.notes),
+        locked_out=_emptied(bundle.policy, denied) if denied else (),
     )
+
+
+def denied_by(emergency: bytes, policy: Policy, denied: frozenset[Pin]) -> frozenset[Pin]:
+    """Return the keys that a deny list denies to a policy.
+
+    Args:
+        emergency: The content of `emergency/deny.json`.
+        policy: What the list is measured by.
+        denied: Keys that were denied before.
+
+    Raises:
+        UpdateError: It leaves nothing to a set (rule 4).
+        PolicyError: It has a mistake, or is in a format of a newer Holdfast.
+    """
+    told = deny_list_from_bytes(emergency).denied
+    if locked_out := set(_emptied(policy, denied | told)) - set(_emptied(policy, denied)):
+        raise UpdateError(
+            "the deny list is not applied: it leaves nothing to "
+            f"{', '.join(sorted(locked_out))}, which the emergency role alone may not do"
+        )
+    return told
+
+
+def _emptied(policy: Policy, denied: frozenset[Pin]) -> tuple[str, ...]:
+    return wholly_denied(policy, DenyList(serial=1, denied=denied))
 
 
 def remembered(epoch: int, denied: Iterable[Pin]) -> tuple[str, ...]:
@@ -182,21 +221,11 @@ def _measure(given: Given, seed: Policy | None, now: datetime, *, allow_weakenin
     return policy
 
 
-def _deny_list(given: Given, policy: Policy, denied: frozenset[Pin], notes: list[str]) -> DenyList:
-    """Return what is denied: what was before, and what the emergency role adds."""
-    before = DenyList(serial=1, denied=denied)
-    if given.emergency is None:
-        return before
-    told = deny_list_from_bytes(given.emergency)
-    both = DenyList(serial=told.serial, denied=told.denied | denied)
-    if locked_out := set(wholly_denied(policy, both)) - set(wholly_denied(policy, before)):
-        notes.append(
-            "the deny list is not applied: it leaves nothing to "
-            f"{', '.join(sorted(locked_out))}, which the emergency role alone may not do"
-        )
-        return before
-    return both
-
-
-def _break_glass(given: Given) -> BreakGlass | None:
-    return None if given.break_glass is None else break_glass_from_bytes(given.break_glass)
+def _break_glass(given: Given, notes: list[str]) -> BreakGlass | None:
+    if given.break_glass is None:
+        return None
+    try:
+        return break_glass_from_bytes(given.break_glass)
+    except HoldfastError as error:
+        notes.append(str(error))
+        return None
