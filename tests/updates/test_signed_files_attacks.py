@@ -1,6 +1,5 @@
 """Attacks on the channel, and with stolen keys."""
 
-import gzip
 import json
 import time
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from holdfast.errors import UpdateError
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.signed_files import SignedFiles, fetch
 from tests.updates.conftest import Refresh
-from tests.updates.origin import Answer, Origin, send, sending
+from tests.updates.faults import FAULTS, STAGES, drip, path_of
+from tests.updates.origin import Origin, send, sending
 from tests.updates.signed_repository import FILES, NOW, SignedRepository, meta_file, twin_of
 
 Refused = Callable[[str], None]
@@ -262,63 +262,28 @@ def test_many_roots(
     assert reread() == files
 
 
-def _drip(origin: Origin) -> Answer:
-    return origin.drip(b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
-
-
-def _endless(origin: Origin) -> Answer:
-    return origin.drip(bytes(65536), b"HTTP/1.1 200 OK\r\n\r\n", pause=0)
-
-
-def _zip(origin: Origin) -> Answer:
-    return sending(gzip.compress(bytes(10_000_000)), content_encoding="gzip")
-
-
-def _redirect(origin: Origin) -> Answer:
-    return sending(b"", status=302, location=f"{origin.url}/elsewhere")
-
-
-def _truncate(origin: Origin) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        content = origin.files[request.path.removeprefix("/repository/")]
-        send(request, content[: len(content) // 2], content_length=str(len(content)))
-
-    return answer
-
-
-def _nested(origin: Origin) -> Answer:
-    return sending(b'{"signed":' * 3000)
-
-
-@pytest.mark.parametrize("fault", [_drip, _endless, _zip, _redirect, _truncate, _nested])
-@pytest.mark.parametrize("which", ["2.root", "timestamp", "3.snapshot", "2.pins", "target"])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("which", STAGES)
 def test_faults_of_an_origin(
     repository: SignedRepository,
     origin: Origin,
     copy: Path,
     update: Refresh,
     which: str,
-    fault: Callable[[Origin], Answer],
+    fault: str,
 ) -> None:
     """Whatever an origin sends for a file ends soon, in one class, and the next refresh is fine."""
     update()
     repository.rotate()
     repository.publish()
-    path = _path_of(repository, which)
-    origin.answers[path] = fault(origin)
+    path = path_of(repository, which)
+    origin.answers[path] = FAULTS[fault](origin)
 
     with pytest.raises(UpdateError, match="localhost"):
         _fetch_in_a_hurry(repository, copy, origin)
     del origin.answers[path]
 
     assert repository.bundle(2) == update().pins.content
-
-
-def _path_of(repository: SignedRepository, which: str) -> str:
-    if which != "target":
-        return f"metadata/{which}.json"
-    info = repository.signed("pins").targets[FILES["pins"]]
-    return f"targets/pins/{info.hashes['sha256']}.bundle.json"
 
 
 def _fetch_in_a_hurry(
@@ -338,7 +303,7 @@ def _fetch_in_a_hurry(
     )
 
 
-@pytest.mark.parametrize("which", ["2.root", "timestamp", "3.snapshot", "2.pins", "target"])
+@pytest.mark.parametrize("which", STAGES)
 def test_a_refresh_has_one_deadline(
     repository: SignedRepository, origin: Origin, copy: Path, update: Refresh, which: str
 ) -> None:
@@ -346,8 +311,8 @@ def test_a_refresh_has_one_deadline(
     update()
     repository.rotate()
     repository.publish()
-    path = _path_of(repository, which)
-    origin.answers[path] = _drip(origin)
+    path = path_of(repository, which)
+    origin.answers[path] = drip(origin)
 
     with pytest.raises(UpdateError, match="all transfers together took more than 1 s"):
         _fetch_in_a_hurry(repository, copy, origin, transfer=20, together=1)
@@ -381,7 +346,7 @@ def test_the_next_origin_has_time_of_its_own(
     repository: SignedRepository, origin: Origin, serve: Callable[..., Origin], copy: Path
 ) -> None:
     """An origin that drips does not use up the time of its mirror."""
-    origin.answers["*"] = _drip(origin)
+    origin.answers["*"] = drip(origin)
     mirror = serve(repository.files)
 
     files = _fetch_in_a_hurry(repository, copy, origin, mirror, transfer=20, together=1)
