@@ -217,6 +217,14 @@ def verify_kept(*, root: bytes, now: datetime, metadata: Path, targets: Path) ->
 class _WritingUpdater(Updater):
     """Leaves the shipped root alone where it is kept already: an idle refresh writes nothing."""
 
+    def refresh(self) -> None:
+        """Refresh, and take away kept roots that do not count: a reader would stumble over them."""
+        super().refresh()
+        for path in Path(self._dir, "root_history").glob("*.root.json"):
+            version = path.name.partition(".")[0]
+            if version.isdecimal() and int(version) > self._trusted_set.root.version:
+                path.unlink()
+
     def _persist_root(self, version: int, data: bytes) -> None:
         path = Path(self._dir, "root_history", f"{version}.root.json")
         if not path.is_file() or path.read_bytes() != data:
