@@ -17,7 +17,7 @@ from holdfast.pins.pin_set import Mode, PinSet, Trust
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.updates.document import BreakGlass, DenyList, break_glass_to_bytes, deny_list_to_bytes
 from holdfast.updates.freshness import State
-from tests.updates.followed import Followed, assert_follows, assert_in_force, changed, pin
+from tests.updates.followed import Followed, assert_follows, assert_in_force, at, changed, pin
 from tests.updates.origin import sending
 from tests.updates.test_client import NEXT, bundle, policy
 
@@ -157,6 +157,28 @@ def test_a_list_that_cannot_be_read(followed: Followed, role: str, content: byte
     )
     followed.repository.publish(roles=[role])
     assert_follows(running, 4)
+
+
+def test_break_glass_that_would_last_too_long(followed: Followed) -> None:
+    """It has no effect, and that is said, until its end is within seven days."""
+    running = followed.followed_to(2)
+    until = followed.repository.now + timedelta(days=8)
+    followed.repository.put(
+        "breakglass", break_glass_to_bytes(BreakGlass(serial=1, until={"api": until}))
+    )
+    followed.repository.publish(roles=["breakglass"])
+
+    assert running.refresh().succeeded
+    assert_in_force(running, 3)
+    assert State.FRESH is running.state
+    assert 1 == len(running.in_force.notes)
+    assert "more than 7 days" in running.in_force.notes[0]
+    assert running.current().pin_sets[0].report_only_until is None
+
+    later = followed.repository.now = followed.repository.now + timedelta(days=2)
+    followed.repository.publish(roles=["breakglass"])
+    assert_follows(at(running, lambda: later), 4)
+    assert until == running.current().pin_sets[0].report_only_until
 
 
 def _withhold_metadata(followed: Followed) -> None:
