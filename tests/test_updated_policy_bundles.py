@@ -395,6 +395,38 @@ def test_a_mirror_that_moves_on_holds_no_denial_back(followed: Followed) -> None
     assert (pin(2),) == running.current().denied
 
 
+def test_a_mirror_with_newer_pins_holds_no_denial_back(followed: Followed) -> None:
+    """Nor do pins of a newer state whose own deny list is withheld: they come with the next one."""
+    followed.followed_to(2)
+    followed.repository.deny(pin(2))
+    followed.repository.publish(roles=["emergency"])
+    withholding = followed.serve(dict(followed.repository.files))
+    version = followed.repository.signed("pins").version
+    withholding.answers[f"metadata/{version}.pins.json"] = sending(b"", status=404)
+    followed.repository.publish(roles=["emergency"])
+    version = followed.repository.signed("emergency").version
+    followed.origin.answers[f"metadata/{version}.emergency.json"] = sending(b"", status=404)
+    running = followed.application.start(url=withholding.url, mirrors=[followed.origin.url])
+
+    followed.assert_refused(running, "404", 2)
+    assert (pin(2),) == running.current().denied
+    assert running.refresh().succeeded
+    assert_in_force(running, 4)
+    assert (State.STALE, (pin(2),)) == (running.state, running.current().denied)
+
+
+def test_denials_of_an_epoch_that_is_over(followed: Followed) -> None:
+    """A replayed state brings no denial back that the offline keys have lifted since."""
+    followed.repository.deny(STRANGER)
+    followed.repository.publish(roles=["emergency"])
+    followed.application.ship(3, epoch=2)
+    running = followed.application.start()
+
+    followed.assert_refused(running, "older", 3)
+    for one in (running, followed.application.start()):
+        assert () == one.current().denied
+
+
 def test_denials_that_cannot_be_kept_count_while_it_runs(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,11 +461,16 @@ def test_what_others_have_denied_counts_though_a_refresh_fails(followed: Followe
     followed.assert_refused(other, "500", 3)
     assert (pin(3),) == other.current().denied
     assert State.FRESH is other.state
+
     followed.origin.answers.clear()
-    followed.repository.deny(NEXT)
+    followed.repository.deny(STRANGER)
     followed.repository.publish(roles=["emergency"])
     _withhold_metadata(followed)
-    followed.assert_refused(one, "leaves nothing|404", 3)
+    followed.assert_refused(one, "404", 3)
+    followed.origin.answers["*"] = sending(b"", status=500)
+
+    followed.assert_refused(other, "500", 3)
+    assert {pin(3), STRANGER} == set(other.current().denied)
 
 
 def test_a_refused_connection_to_the_denied_key(
