@@ -242,7 +242,7 @@ def test_updates_by_hand(tmp_path: Path, port: int) -> None:
 def test_the_ceremonies_of_updates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each command of the page does what it says, in its order; put in are a yes and that no server is there."""
+    """Each command does what it says, in its order; put in are a yes and that no server runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOLDFAST_PASSPHRASE_FILE", "passphrase")
     Path("passphrase").write_text("correct horse\n")

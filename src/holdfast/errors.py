@@ -12,6 +12,7 @@
     ├── LossError               ValueError    a policy that another TLS stack cannot hold as it is
     ├── UnsupportedRuntimeError RuntimeError  no access to the path that OpenSSL verified
     ├── UpdateError             ValueError    signed files that cannot be fetched or do not verify
+    │   └── DenialsOnlyError    ValueError    of which the deny list verifies, and the pins do not
     ├── CacheError              OSError       a cache of updates that cannot be used or written
     └── PinViolationError       ssl.SSLCertVerificationError  (in `holdfast.enforcement.errors`)
         └── OpenSSLViolationError  OpenSSL.SSL.Error  (in `holdfast.enforcement.clients.pyopenssl`)
@@ -73,6 +74,16 @@ class UnsupportedRuntimeError(HoldfastError, RuntimeError):
 
 class UpdateError(HoldfastError, ValueError):
     """Signed files that cannot be fetched, or that do not verify."""
+
+
+class DenialsOnlyError(UpdateError):
+    """Signed files of which the deny list verifies, and the pins do not."""
+
+    def __init__(self, message: str, *, emergency: bytes, epoch: int) -> None:
+        """Hand on what counts all the same: the deny list, and the epoch in which it was made."""
+        super().__init__(message)
+        self.emergency = emergency
+        self.epoch = epoch
 
 
 class CacheError(HoldfastError, OSError):

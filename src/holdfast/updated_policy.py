@@ -51,6 +51,7 @@ class UpdatedPolicy:
         channel: OwnChannel | None = None,
         allow_weakening: bool = False,
         background: bool = True,
+        deadline: float = 120.0,
         adoption: Adoption | None = None,
         hosts: Sequence[str] | Literal["every"] = (),
     ) -> None:
@@ -68,6 +69,7 @@ class UpdatedPolicy:
                 as usual, to these hosts only.
             allow_weakening: Whether those who hold the offline keys may weaken the seed.
             background: Whether to refresh without being told to.
+            deadline: Seconds that a refresh may take at each address, however slow it is there.
             adoption: Where to tell which policy is in force; by default nobody is told.
             hosts: The hosts whose own pins are followed, where the repository has pins for single
                 hosts; the others are judged by the pins of their sets. "every" follows all of
@@ -105,6 +107,7 @@ class UpdatedPolicy:
             cache=kept,
             seed=None if seed is None else load_seed(seed, datetime.now(UTC)),
             allow_weakening=allow_weakening,
+            deadline=deadline,
             after_refresh=(lambda _: None) if sender is None else sender.note,
             wanted=wanted,
         )

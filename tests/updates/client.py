@@ -117,14 +117,15 @@ def fork_while_refreshing(client: Client, told: Connection) -> None:
 
 def die_at(client: Client, step: int) -> None:
     """Refresh, and die before the given change of a file or folder of the cache."""
-    sys.addaudithook(_dying_at(str(client.folder), step))
+    sys.addaudithook(dying_at(str(client.folder), step))
     client.refresh()
 
 
 CHANGES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"}
 
 
-def _dying_at(folder: str, step: int) -> Callable[[str, tuple[Any, ...]], None]:
+def dying_at(folder: str, step: int) -> Callable[[str, tuple[Any, ...]], None]:
+    """Return an audit hook that ends the process before the given change below a folder."""
     left = step
 
     def count(event: str, args: tuple[Any, ...]) -> None:

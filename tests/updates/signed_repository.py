@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -45,6 +45,8 @@ ROLES = {
 class SignedRepository:
     """What a publisher holds: the keys, the metadata, and the files that it serves."""
 
+    empty_deny_list = b"[]"
+
     def __init__(self, *, now: datetime = NOW, roles: Sequence[str] = tuple(ROLES)) -> None:
         """Publish a first state: pins of serial 1, and an empty deny list."""
         self.now = now
@@ -79,7 +81,7 @@ class SignedRepository:
         self.snapshot.meta.clear()
         self.publish_root()
         if "emergency" in roles:
-            self.put("emergency", b"[]")
+            self.put("emergency", self.empty_deny_list)
         self.publish(first=True)
 
     @property
@@ -130,7 +132,7 @@ class SignedRepository:
             roles: Roles beside `pins` whose metadata has changed.
         """
         self.serial += 1
-        self.put("pins", pins or self.bundle(self.serial))
+        self.put("pins", self.bundle(self.serial) if pins is None else pins)
         changed = [*self.delegated, "targets"] if first else ["pins", *roles]
         for role in changed:
             self.bump(role, by=0 if first else 1)
@@ -201,3 +203,10 @@ def meta_file(version: int, content: bytes) -> MetaFile:
     """Describe metadata, as snapshot and timestamp do."""
     digest = hashlib.sha256(content).hexdigest()
     return MetaFile(version, len(content), {"sha256": digest})
+
+
+def twin_of(signer: CryptoSigner, name: str = "twin") -> CryptoSigner:
+    """Return the same key under another name."""
+    key = signer.public_key
+    public = SSlibKey(name, key.keytype, key.scheme, dict(key.keyval))
+    return CryptoSigner(signer._private_key, public)

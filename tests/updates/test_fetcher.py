@@ -358,6 +358,35 @@ def test_a_large_file_is_written_as_it_comes(server: Origin, tmp_path: Path) -> 
     fetcher.close()
 
 
+def test_all_transfers_together_end_in_the_middle_of_one(server: Origin) -> None:
+    """A body that drips, well within its own deadline, is cut off by the deadline of all."""
+    server.answers[NAME] = server.drip(b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
+    fetcher = OriginFetcher(server.url, None, plain_http=True)
+
+    with (
+        pytest.raises(SlowRetrievalError, match=r"all transfers together took more than 0\.3 s"),
+        fetcher.within(0.3),
+    ):
+        fetcher.download_bytes(NAME, LIMIT)
+
+
+def test_nothing_is_asked_for_after_the_deadline_of_all(server: Origin) -> None:
+    """A transfer that would begin too late does not begin; the next refresh has its own time."""
+    fetcher = OriginFetcher(server.url, None, plain_http=True)
+    with (
+        pytest.raises(SlowRetrievalError, match="all transfers together took more than 0 s"),
+        fetcher.within(0),
+    ):
+        fetcher.download_bytes(NAME, LIMIT)
+    assert [] == server.requests
+
+    with fetcher.within(20):
+        assert BODY == fetcher.download_bytes(NAME, LIMIT)
+    with fetcher.within(20):
+        assert BODY == fetcher.download_bytes(NAME, LIMIT)
+    assert 2 == server.connections
+
+
 def test_nobody_listens() -> None:
     """A refused connection is a download error."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

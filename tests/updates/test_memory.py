@@ -140,3 +140,15 @@ def test_a_whole_copy_that_means_nothing(folder: Path, value: object) -> None:
     (folder / "floor.a").write_bytes(with_checksum(value))
 
     assert Memory(FLOOR, KEYS, ("floor.a",)) == read_memory(folder)
+
+
+def test_more_than_can_be_read_again_is_not_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may deny keys cannot make the memory unreadable by denying ever more of them."""
+    monkeypatch.setattr("holdfast.updates.memory._LIMIT", 1000)
+
+    with pytest.raises(CacheError, match="too many keys are denied"):
+        deny(folder, [f"sha256/{number}" for number in range(100)])
+
+    assert Memory(FLOOR, KEYS) == read_memory(folder)

@@ -350,6 +350,20 @@ def test_a_torn_target_is_fetched_again(
     assert reread() == files
 
 
+@pytest.mark.parametrize("content", [b"{}", b"", SignedRepository().root_bytes])
+def test_a_kept_root_that_does_not_count(
+    update: Refresh, reread: Refresh, copy: Path, content: bytes
+) -> None:
+    """What somebody has put behind the newest root is taken away: it would stop each reader."""
+    files = update()
+    (copy / "metadata" / "root_history" / "2.root.json").write_bytes(content)
+    with pytest.raises(UpdateError):
+        reread()
+
+    assert files == update()
+    assert files == reread()
+
+
 def test_a_repository_that_delegates_nothing(repository: SignedRepository, update: Refresh) -> None:
     """Without delegations there are no pins."""
     repository.targets.delegations = None

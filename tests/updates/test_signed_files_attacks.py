@@ -1,7 +1,7 @@
 """Attacks on the channel, and with stolen keys."""
 
-import gzip
 import json
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -14,8 +14,9 @@ from holdfast.errors import UpdateError
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.signed_files import SignedFiles, fetch
 from tests.updates.conftest import Refresh
-from tests.updates.origin import Answer, Origin, send, sending
-from tests.updates.signed_repository import FILES, NOW, SignedRepository, meta_file
+from tests.updates.faults import FAULTS, STAGES, drip, path_of
+from tests.updates.origin import Origin, send, sending
+from tests.updates.signed_repository import FILES, NOW, SignedRepository, meta_file, twin_of
 
 Refused = Callable[[str], None]
 
@@ -147,7 +148,7 @@ def test_a_tampered_file(repository: SignedRepository, refused: Refused, copy: P
             repository.files[path] = bytes(len(repository.files[path]))
 
     refused("hash")
-    assert [] == list((copy / "targets").iterdir())
+    assert ["emergency.deny.json"] == [path.name for path in (copy / "targets").iterdir()]
 
 
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets", "pins"])
@@ -188,6 +189,47 @@ def test_one_key_signing_twice(repository: SignedRepository, refused: Refused) -
     refused("deserialize")
 
 
+@pytest.mark.parametrize("role", ["targets", "pins"])
+def test_one_key_under_two_names(
+    repository: SignedRepository, update: Refresh, refused: Refused, role: str
+) -> None:
+    """A key that its delegator lists twice signs once; python-tuf alone counts it twice."""
+    update()
+    twin = twin_of(repository.keys[role][0])
+    if role == "pins":
+        assert repository.targets.delegations is not None
+        repository.targets.add_key(twin.public_key, role)
+        (repository.targets.delegations.roles or {})[role].threshold = 2
+        repository.bump("targets")
+    else:
+        repository.root.add_key(twin.public_key, role)
+        repository.rotate()
+    _sign_again(repository, role, [repository.keys[role][0], twin])
+
+    refused(f"{role} was signed by 1/2 keys")
+
+
+def test_one_key_under_two_names_in_the_next_root(
+    repository: SignedRepository, update: Refresh, refused: Refused
+) -> None:
+    """Nor does it sign a root twice, be it for the root before or for itself."""
+    update()
+    first, second, third = repository.keys["root"]
+    twin = twin_of(first)
+    repository.root.revoke_key(third.public_key.keyid, "root")
+    repository.root.add_key(twin.public_key, "root")
+    repository.root.version = 2
+    repository.publish_root([first, second])
+    update()
+    repository.root.version = 3
+    repository.publish_root([first, twin])
+    refused("root was signed by 1/2 keys")
+
+    repository.root.revoke_key(second.public_key.keyid, "root")
+    repository.publish_root([first, second, twin])
+    refused("root was signed by 1/2 keys")
+
+
 def test_a_skipped_root(repository: SignedRepository, refused: Refused) -> None:
     """Roots come one after the other."""
     repository.root.version = 3
@@ -220,69 +262,96 @@ def test_many_roots(
     assert reread() == files
 
 
-def _drip(origin: Origin) -> Answer:
-    return origin.drip(b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
-
-
-def _endless(origin: Origin) -> Answer:
-    return origin.drip(bytes(65536), b"HTTP/1.1 200 OK\r\n\r\n", pause=0)
-
-
-def _zip(origin: Origin) -> Answer:
-    return sending(gzip.compress(bytes(10_000_000)), content_encoding="gzip")
-
-
-def _redirect(origin: Origin) -> Answer:
-    return sending(b"", status=302, location=f"{origin.url}/elsewhere")
-
-
-def _truncate(origin: Origin) -> Answer:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        content = origin.files[request.path.removeprefix("/repository/")]
-        send(request, content[: len(content) // 2], content_length=str(len(content)))
-
-    return answer
-
-
-def _nested(origin: Origin) -> Answer:
-    return sending(b'{"signed":' * 3000)
-
-
-@pytest.mark.parametrize("fault", [_drip, _endless, _zip, _redirect, _truncate, _nested])
-@pytest.mark.parametrize("which", ["2.root", "timestamp", "3.snapshot", "2.pins", "target"])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("which", STAGES)
 def test_faults_of_an_origin(
     repository: SignedRepository,
     origin: Origin,
     copy: Path,
     update: Refresh,
     which: str,
-    fault: Callable[[Origin], Answer],
+    fault: str,
 ) -> None:
     """Whatever an origin sends for a file ends soon, in one class, and the next refresh is fine."""
     update()
     repository.rotate()
     repository.publish()
-    path = f"metadata/{which}.json"
-    if which == "target":
-        info = repository.signed("pins").targets[FILES["pins"]]
-        path = f"targets/pins/{info.hashes['sha256']}.bundle.json"
-    origin.answers[path] = fault(origin)
+    path = path_of(repository, which)
+    origin.answers[path] = FAULTS[fault](origin)
 
     with pytest.raises(UpdateError, match="localhost"):
-        _fetch_in_a_hurry(repository, origin, copy)
+        _fetch_in_a_hurry(repository, copy, origin)
     del origin.answers[path]
 
     assert repository.bundle(2) == update().pins.content
 
 
-def _fetch_in_a_hurry(repository: SignedRepository, origin: Origin, copy: Path) -> SignedFiles:
+def _fetch_in_a_hurry(
+    repository: SignedRepository,
+    copy: Path,
+    *origins: Origin,
+    transfer: float = 0.3,
+    together: float = 20,
+) -> SignedFiles:
     return fetch(
-        [OriginFetcher(origin.url, None, plain_http=True, deadline=0.3)],
+        [OriginFetcher(one.url, None, plain_http=True, deadline=transfer) for one in origins],
         root=repository.root_bytes,
         now=NOW,
         metadata=copy / "metadata",
         targets=copy / "targets",
+        deadline=together,
     )
+
+
+@pytest.mark.parametrize("which", STAGES)
+def test_a_refresh_has_one_deadline(
+    repository: SignedRepository, origin: Origin, copy: Path, update: Refresh, which: str
+) -> None:
+    """Whichever file drips, that is the last one that is asked for, though it has time left."""
+    update()
+    repository.rotate()
+    repository.publish()
+    path = path_of(repository, which)
+    origin.answers[path] = drip(origin)
+
+    with pytest.raises(UpdateError, match="all transfers together took more than 1 s"):
+        _fetch_in_a_hurry(repository, copy, origin, transfer=20, together=1)
+
+    assert path == origin.requests[-1]
+
+
+def test_many_slow_roots_have_one_deadline(
+    repository: SignedRepository, origin: Origin, copy: Path, update: Refresh
+) -> None:
+    """A thousand roots, each just in time, would take hours; what has come by then is kept."""
+    for _ in range(40):
+        repository.rotate()
+
+    def slow(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.05)
+        send(request, origin.files[request.path.removeprefix("/repository/")])
+
+    origin.answers["*"] = slow
+    with pytest.raises(UpdateError, match=r"all transfers together took more than 0\.5 s"):
+        _fetch_in_a_hurry(repository, copy, origin, transfer=20, together=0.5)
+    asked = len(origin.requests)
+    origin.answers.clear()
+
+    assert asked < 12
+    assert repository.bundle(1) == update().pins.content
+    assert origin.requests[asked] in {f"metadata/{asked + more}.root.json" for more in (1, 2)}
+
+
+def test_the_next_origin_has_time_of_its_own(
+    repository: SignedRepository, origin: Origin, serve: Callable[..., Origin], copy: Path
+) -> None:
+    """An origin that drips does not use up the time of its mirror."""
+    origin.answers["*"] = drip(origin)
+    mirror = serve(repository.files)
+
+    files = _fetch_in_a_hurry(repository, copy, origin, mirror, transfer=20, together=1)
+
+    assert repository.bundle(1) == files.pins.content
 
 
 def test_an_exchanged_root_in_the_copy(

@@ -7,10 +7,14 @@
    otherwise make any host pins-only with a leaf of the thief's.
 3. Nothing below the floor is accepted, whoever signed it.
 4. The emergency role alone may not deny all that a set, or a followed host, has: that would lock
-   everybody out. Such a list is not applied, and the policy counts as incomplete.
+   everybody out. Such a list is not applied, and the policy counts as incomplete. Nor does a list
+   that cannot be read keep pins back.
 5. Denials outlast the file that brought them, until a higher epoch says what still holds; only the
    offline threshold can begin one. Until its deny list is there and applied, all of them hold.
-6. A candidate is held to rule 1 and 2 as the stable policy is, and by every client: what one of
+6. Denials do not wait for pins: where those are withheld or refused, the deny list of the same
+   state counts for what is in force. Rule 4 holds there too, and once more when pins come: denials
+   that were made meanwhile may leave nothing to them, and then they are refused.
+7. A candidate is held to rule 1 and 2 as the stable policy is, and by every client: what one of
    them must refuse is refused by all, whichever part they follow. Only the bundle of `pins` has
    one, for it is no measure. Rule 4 looks at the part that the client follows.
 """
@@ -21,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from holdfast.errors import Problem, UpdateError
+from holdfast.errors import HoldfastError, Problem, UpdateError
 from holdfast.pins.host_pins import HostPins, misfits, read_host_pins
 from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy
@@ -40,7 +44,7 @@ from holdfast.updates.roll_out import chosen_policy, is_chosen
 from holdfast.updates.rule_comparison import in_words
 from holdfast.updates.weakening import Kind, changes, may_be_made_by_pins_role, weakens
 
-__all__ = ["Accepted", "Given", "accept", "denials_in", "remembered"]
+__all__ = ["Accepted", "Given", "accept", "denials_in", "denied_by", "remembered"]
 
 
 _BEFORE_ALL = 0  # no epoch is lower
@@ -88,6 +92,7 @@ class Accepted:
         refresh: How long to wait before asking again.
         is_complete: Whether the deny list was there and is applied.
         notes: What did not apply, in words: each is an alarm.
+        locked_out: The sets to which the keys that were denied before leave nothing.
         is_staged: Whether there is a candidate beside the stable policy.
         is_candidate: Whether the policy is the candidate.
     """
@@ -100,6 +105,7 @@ class Accepted:
     refresh: timedelta
     is_complete: bool
     notes: tuple[str, ...]
+    locked_out: tuple[str, ...]
     is_staged: bool = False
     is_candidate: bool = False
 
@@ -143,22 +149,54 @@ def accept(
     policy = _with_host_pins(given, chosen_policy(bundle, installation))
     notes = list(given.problems)
     denied = denials_in(given.epoch, kept)
-    told = _told_denials(given, policy, denied, notes)
-    deny = DenyList(serial=1, denied=denials_in(_BEFORE_ALL, kept) if told is None else told)
+    deny = DenyList(serial=1, denied=denials_in(_BEFORE_ALL, kept))  # until there is a newer list
+    if given.emergency is not None:
+        try:
+            denied |= denied_by(given.emergency, policy, denied)
+            deny = DenyList(serial=1, denied=denied)
+        except HoldfastError as error:
+            notes.append(str(error))
+    break_glass = _break_glass(given, notes)
     is_complete = given.emergency is not None and not notes
-    effective = effective_policy(policy, deny, _break_glass(given), now)
+    effective = effective_policy(policy, deny, break_glass, now)
     return Accepted(
         policy=effective.policy,
         epoch=given.epoch,
         serial=bundle.serial,
-        denied=denied if told is None else told,
+        denied=denied,
         expires=given.expires,
         refresh=bundle.refresh,
         is_complete=is_complete,
         notes=(*notes, *effective.notes),
+        locked_out=_emptied(policy, deny.denied) if deny.denied else (),
         is_staged=candidate is not None,
         is_candidate=candidate is not None and is_chosen(candidate, installation),
     )
+
+
+def denied_by(emergency: bytes, policy: Policy, denied: frozenset[Pin]) -> frozenset[Pin]:
+    """Return the keys that a deny list denies to a policy.
+
+    Args:
+        emergency: The content of `emergency/deny.json`.
+        policy: What the list is measured by.
+        denied: Keys that were denied before.
+
+    Raises:
+        UpdateError: It leaves nothing to a set (rule 4).
+        PolicyError: It has a mistake, or is in a format of a newer Holdfast.
+    """
+    told = deny_list_from_bytes(emergency).denied
+    if locked_out := set(_emptied(policy, denied | told)) - set(_emptied(policy, denied)):
+        raise UpdateError(
+            "the deny list is not applied: it leaves nothing to "
+            f"{', '.join(sorted(locked_out))}, which the emergency role alone may not do"
+        )
+    return told
+
+
+def _emptied(policy: Policy, denied: frozenset[Pin]) -> tuple[str, ...]:
+    return wholly_denied(policy, DenyList(serial=1, denied=denied))
 
 
 def remembered(epoch: int, denied: Iterable[Pin]) -> tuple[str, ...]:
@@ -248,32 +286,11 @@ def _with_host_pins(given: Given, policy: Policy) -> Policy:
     return replace(policy, host_pins=pins)
 
 
-def _told_denials(
-    given: Given, policy: Policy, denied: frozenset[Pin], notes: list[str]
-) -> frozenset[Pin] | None:
-    """Return what is denied with what the emergency role adds; None where its list does not count.
-
-    Args:
-        given: The files.
-        policy: What is to be in force.
-        denied: What was denied before in this epoch.
-        notes: Where to say why the list does not count.
-    """
-    if given.emergency is None:
+def _break_glass(given: Given, notes: list[str]) -> BreakGlass | None:
+    if given.break_glass is None:
         return None
-    both = deny_list_from_bytes(given.emergency).denied | denied
-    if locked_out := set(_without_way_in(policy, both)) - set(_without_way_in(policy, denied)):
-        notes.append(
-            "the deny list is not applied: it leaves nothing to "
-            f"{', '.join(sorted(locked_out))}, which the emergency role alone may not do"
-        )
+    try:
+        return break_glass_from_bytes(given.break_glass)
+    except HoldfastError as error:
+        notes.append(str(error))
         return None
-    return both
-
-
-def _without_way_in(policy: Policy, denied: frozenset[Pin]) -> tuple[str, ...]:
-    return wholly_denied(policy, DenyList(serial=1, denied=denied))
-
-
-def _break_glass(given: Given) -> BreakGlass | None:
-    return None if given.break_glass is None else break_glass_from_bytes(given.break_glass)

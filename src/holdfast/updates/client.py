@@ -2,8 +2,10 @@
 
 1. Starting asks no network. What is kept is verified again, each time.
 2. `refresh` raises nothing: what was in force stays, and the answer says why.
-3. What is in force changes only when everything is verified, accepted and on the disk.
+3. Pins in force change only when everything is verified, accepted and on the disk. A denial does
+   not wait for them: it counts although they are withheld or refused, and nothing is fresh then.
 4. A cache that cannot be used leaves the seed, and an alarm.
+5. What another process has put in force counts here from the next refresh on, come what may of it.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from holdfast.errors import CacheError, HoldfastError, UpdateError
+from holdfast.errors import CacheError, DenialsOnlyError, HoldfastError, UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, Trust
 from holdfast.pins.policy import OnStale, Policy
-from holdfast.updates.accept import Accepted, Given, accept, denials_in, remembered
-from holdfast.updates.cache import Cache, Generation
+from holdfast.updates.accept import Accepted, Given, accept, denials_in, denied_by, remembered
+from holdfast.updates.cache import Cache, Generation, Refresh
 from holdfast.updates.document import DenyList
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.fetcher import OriginFetcher
@@ -29,7 +32,7 @@ from holdfast.updates.host_index import HostIndex
 from holdfast.updates.installation import new_installation
 from holdfast.updates.memory import NO_FLOOR
 from holdfast.updates.seed import Seed
-from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from holdfast.updates.signed_files import DEADLINE, SignedFiles, fetch, verify_kept
 from holdfast.updates.signed_hosts import NOBODY, IndexFile, Wanted
 
 __all__ = ["HARD_LIMIT", "InForce", "Refreshed", "UpdateClient"]
@@ -85,6 +88,17 @@ class Refreshed:
     reason: str = ""
 
 
+class _Held(NamedTuple):
+    """What counts of a state although its pins do not: its deny list, and the epoch of that."""
+
+    emergency: bytes | None
+    epoch: int
+
+    @classmethod
+    def of(cls, files: SignedFiles) -> _Held:
+        return cls(None if files.emergency is None else files.emergency.content, files.epoch)
+
+
 class UpdateClient:
     """Loads and refreshes; one refresh at a time. Threads may share it."""
 
@@ -97,6 +111,7 @@ class UpdateClient:
         seed: Seed | None = None,
         allow_weakening: bool = False,
         hard_limit: timedelta = HARD_LIMIT,
+        deadline: float = DEADLINE,
         wanted: Wanted = NOBODY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         after_refresh: Callable[[UpdateClient], None] = lambda _: None,
@@ -110,6 +125,7 @@ class UpdateClient:
             seed: The policy that ships with the application.
             allow_weakening: Whether the offline threshold may weaken the seed.
             hard_limit: How long a policy is stale before it is expired.
+            deadline: Seconds that each origin has for all that a refresh asks of it.
             wanted: The hosts whose own pins are followed.
             clock: The time, with an offset.
             after_refresh: Called at the end of each refresh; it must neither raise nor wait.
@@ -117,7 +133,7 @@ class UpdateClient:
         self._origins = origins
         self._root, self._cache, self._seed = root, cache, seed
         self._allow_weakening = allow_weakening
-        self._hard_limit, self._clock = hard_limit, clock
+        self._hard_limit, self._deadline, self._clock = hard_limit, deadline, clock
         self._after_refresh = after_refresh
         self._wanted = wanted
         self._index: HostIndex | None = None
@@ -128,7 +144,10 @@ class UpdateClient:
         self._accepted: tuple[Given, frozenset[str], bytes, Accepted] | None = None
         self._installation = new_installation()  # for this process, where none is kept
         self._relaxed: tuple[Policy, Policy] | None = None
-        self._in_force = self._loaded()
+        self._denied: frozenset[str] = frozenset()
+        self._notes: tuple[str, ...] = ()  # of what is in force, whatever refreshes say
+        self._in_force = InForce(policy=None)
+        self._settle(self._loaded())
 
     @property
     def in_force(self) -> InForce:
@@ -195,26 +214,83 @@ class UpdateClient:
         with self._cache.refreshing() as work:
             memory = self._cache.memory()
             self._raise_floor(memory.floor)
+            self._denied |= memory.denied
             if self._read_installation():
                 self._installation = work.installation(self._installation)  # in place of that
+            self._catch_up(memory.floor)
             now = self._now()
-            files = fetch(
-                self._origins,
-                root=self._root,
-                now=now,
-                metadata=work.metadata,
-                targets=work.targets,
-                wanted=self._wanted,
-            )
-            accepted = self._accept(files, now, memory.denied)
-            if accepted.is_staged:
-                self._installation = work.installation(self._installation)
-            work.seal(now, lambda generation: self._verified(generation, memory.denied))
+            held = None
+            try:
+                files = fetch(
+                    self._origins,
+                    root=self._root,
+                    now=now,
+                    metadata=work.metadata,
+                    targets=work.targets,
+                    wanted=self._wanted,
+                    deadline=self._deadline,
+                )
+                held = _Held.of(files)
+                accepted = self._sealed(files, now, work)
+            except Exception as error:
+                if isinstance(error, DenialsOnlyError):
+                    held = _Held(error.emergency, error.epoch)
+                self._hold(held, str(error), work)
+                raise
             floor = Floor(accepted.epoch, accepted.serial, now)
+            # Whoever starts from now on has it in force, whether or not the rest can be written.
+            self._raise_floor(floor)
+            self._put(accepted)
             work.raise_floor(floor)
-            work.deny(remembered(accepted.epoch, accepted.denied))
-        self._raise_floor(floor)
-        self._put(accepted)
+            self._denied |= frozenset(remembered(accepted.epoch, accepted.denied))
+            work.deny(self._denied)
+
+    def _sealed(self, files: SignedFiles, now: datetime, work: Refresh) -> Accepted:
+        """Accept files, and have them on the disk."""
+        accepted = self._accept(files, now)
+        if accepted.locked_out:
+            raise UpdateError(
+                f"nothing is left to {', '.join(accepted.locked_out)} by the keys that are denied",
+                hint="pin other keys, or have a new epoch say what is denied",
+            )
+        if accepted.is_staged:
+            self._installation = work.installation(self._installation)
+        work.seal(now, self._verified)
+        return accepted
+
+    def _hold(self, held: _Held | None, why: str, work: Refresh) -> None:
+        """Keep the pins in force, and deny what is denied by now."""
+        in_force, notes = self._in_force, list(self._notes)
+        if in_force.policy is None:
+            return  # everything is refused, and there is nothing to measure a deny list by
+        denied = denials_in(in_force.epoch, self._denied)
+        if held is not None:
+            notes.append(f"the newest state is not in force: {why}")
+        if held is not None and held.emergency is not None and held.epoch >= in_force.epoch:
+            try:
+                told = denied_by(held.emergency, in_force.policy, denied)
+                denied |= told
+                self._denied |= frozenset(remembered(held.epoch, told))
+                work.deny(self._denied)
+            except (HoldfastError, OSError) as error:
+                notes.append(str(error))
+        deny = DenyList(serial=1, denied=denied)
+        after = replace(
+            in_force,
+            policy=effective_policy(in_force.policy, deny, None, self._now()).policy,
+            is_complete=in_force.is_complete and held is None,
+            notes=tuple(notes) if held is not None else in_force.notes,
+        )
+        if after != in_force:
+            self._in_force = self._told(after)
+
+    def _catch_up(self, floor: Floor) -> None:
+        """Take over what another process has put in force (rule 5)."""
+        before = self._in_force
+        if (before.epoch, before.serial) < (floor.epoch, floor.serial):
+            loaded = self._loaded()
+            if (before.epoch, before.serial) < (loaded.epoch, loaded.serial):
+                self._settle(loaded)
 
     def _loaded(self) -> InForce:
         """Return what is kept, else the seed."""
@@ -224,16 +300,17 @@ class UpdateClient:
             notes += [f"{self._cache.folder / name} is damaged" for name in memory.damaged]
             self._raise_floor(memory.floor)
             notes += self._read_installation()
-            loaded = self._cache.load(lambda generation: self._verified(generation, memory.denied))
+            self._denied |= memory.denied
+            loaded = self._cache.load(self._verified)
         except (HoldfastError, OSError) as error:
             notes.append(f"the cache cannot be used: {error}")
             loaded = None
-        else:
-            if loaded is not None:
-                accepted = loaded.value
-                notes += loaded.rejected
-                return self._told(_in_force(accepted, tuple(notes)))
-        return self._told(self._of_seed(tuple(notes)))
+        if loaded is None:
+            return self._of_seed(tuple(notes))
+        accepted = loaded.value
+        # The copies of the floor may be lost, and what is in force is a floor itself.
+        self._raise_floor(Floor(accepted.epoch, accepted.serial, loaded.generation.verified_at))
+        return _in_force(accepted, (*notes, *loaded.rejected))
 
     def _read_installation(self) -> tuple[str, ...]:
         """Take the installation value that is kept, else stay with the one of this process."""
@@ -247,8 +324,8 @@ class UpdateClient:
         if self._seed is None:
             return InForce(policy=None, notes=notes)
         denied: frozenset[Pin] = frozenset()
-        with suppress(HoldfastError, OSError):  # which was told already
-            denied = denials_in(self._seed.epoch, self._cache.memory().denied)
+        with suppress(HoldfastError):  # which was told already
+            denied = denials_in(self._seed.epoch, self._denied)
         deny = DenyList(serial=1, denied=denied)
         policy, more = effective_policy(self._seed.policy, deny, None, self._now())
         return InForce(
@@ -258,7 +335,7 @@ class UpdateClient:
             notes=(*notes, *more),
         )
 
-    def _verified(self, generation: Generation, denied: frozenset[str]) -> Accepted:
+    def _verified(self, generation: Generation) -> Accepted:
         files = verify_kept(
             root=self._root,
             now=generation.verified_at,
@@ -266,10 +343,10 @@ class UpdateClient:
             targets=generation.targets,
             wanted=self._wanted,
         )
-        return self._accept(files, generation.verified_at, denied)
+        return self._accept(files, generation.verified_at)
 
-    def _accept(self, files: SignedFiles, now: datetime, denied: frozenset[str]) -> Accepted:
-        given = _given(files, self._opened(files.hosts.index))
+    def _accept(self, files: SignedFiles, now: datetime) -> Accepted:
+        given, denied = _given(files, self._opened(files.hosts.index)), self._denied
         # Most refreshes bring a new timestamp and nothing else.
         known = self._accepted
         asked = given, denied, self._installation
@@ -304,7 +381,11 @@ class UpdateClient:
         else:
             which = "the candidate of " if after.is_candidate else ""
             _log.info("%sserial %d of epoch %d is in force", which, after.serial, after.epoch)
-        self._in_force = self._told(after)
+        self._settle(after)
+
+    def _settle(self, in_force: InForce) -> None:
+        self._notes = in_force.notes
+        self._in_force = self._told(in_force)
 
     def _told(self, in_force: InForce) -> InForce:
         for note in in_force.notes:

@@ -1,7 +1,8 @@
 """Fetching the files of a TUF repository, from an origin or from what is kept; and posting to one.
 
 1. A transfer is over by its deadline, however slowly a server sends headers or body. A read
-   timeout alone does not see to that: 5 bytes a second would take 53 minutes.
+   timeout alone does not see to that: 5 bytes a second would take 53 minutes. All transfers of a
+   refresh have one deadline too: a thousand roots, each just in time, would take hours.
 2. No redirect is followed, no content encoding accepted, no failure tried again (except for a
    connection that the server has meanwhile closed), and no proxy of the environment used.
 3. Whatever goes wrong is one of python-tuf's download errors.
@@ -164,7 +165,23 @@ class OriginFetcher(_InMemory):
         self._channel = channel
         self._context: Any = None
         self._deadline, self._gap = deadline, gap
+        self._all: _Deadline | None = None
         self._connection: _PlainConnection | _TLSConnection | None = None
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let all transfers together take so long, and close the connection after them.
+
+        Args:
+            seconds: From now on, whatever is done between the transfers. Only the look-up of the
+                origin's name is not cut off by it.
+        """
+        self._all = _Deadline(seconds, "all transfers together")
+        try:
+            yield
+        finally:
+            self._all = None
+            self.close()
 
     def close(self) -> None:
         """Close the connection; the next transfer opens another one."""
@@ -185,10 +202,12 @@ class OriginFetcher(_InMemory):
             DownloadError: It cannot be had, or is longer.
             OSError: It cannot be written.
         """
-        deadline = self._deadline + length / _SLOWEST
+        longer = length / _SLOWEST
+        if self._all is not None:
+            self._all.ends += longer
         with (
             os.fdopen(create_file(path), "wb") as file,
-            closing(self._transfer(_Message("GET", name), deadline)) as pieces,
+            closing(self._transfer(_Message("GET", name), self._deadline + longer)) as pieces,
         ):
             for piece in pieces:
                 if file.tell() + len(piece) > length:
@@ -217,7 +236,11 @@ class OriginFetcher(_InMemory):
     def _fetch(self, url: str) -> Generator[bytes, None, None]:
         return self._transfer(_Message("GET", url), self._deadline)
 
-    def _transfer(self, message: _Message, deadline: float) -> Generator[bytes, None, None]:
+    def _transfer(self, message: _Message, seconds: float) -> Generator[bytes, None, None]:
+        deadline = _Deadline(seconds, "the transfer")
+        if self._all is not None:
+            self._all.check()
+            deadline = min(deadline, self._all, key=lambda one: one.ends)
         watch = _Watch(deadline)
         is_whole = False
         try:
@@ -284,7 +307,7 @@ class OriginFetcher(_InMemory):
         if connection is None or not connection.is_connected:
             self.close()
             connection = self._connection = self._new_connection()
-            connection.ends = watch.ends
+            connection.ends = watch.deadline.ends
             connection.connect()
         watch.over(connection.sock)
         return connection
@@ -297,15 +320,34 @@ class OriginFetcher(_InMemory):
         return _TLSConnection(self._host, self._port, timeout=self._gap, ssl_context=self._context)
 
 
+class _Deadline:
+    """When something has to be over."""
+
+    def __init__(self, seconds: float, what: str) -> None:
+        self.ends = monotonic() + seconds
+        self._text = f"{what} took more than {seconds:g} s"
+
+    @property
+    def left(self) -> float:
+        return self.ends - monotonic()
+
+    def error(self) -> SlowRetrievalError:
+        return SlowRetrievalError(self._text)
+
+    def check(self) -> None:
+        """Raise a SlowRetrievalError when it has passed."""
+        if self.left <= 0:
+            raise self.error()
+
+
 class _Watch:
     """Ends a transfer at its deadline, from a thread, whatever its own thread waits for."""
 
-    def __init__(self, seconds: float) -> None:
-        self.ends = monotonic() + seconds
-        self._seconds = seconds
+    def __init__(self, deadline: _Deadline) -> None:
+        self.deadline = deadline
         self._is_over = False
         self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._end)
+        self._timer = threading.Timer(deadline.left, self._end)
         self._timer.daemon = True
 
     def start(self) -> None:
@@ -320,9 +362,9 @@ class _Watch:
         self.check()
 
     def check(self) -> None:
-        """Raise a SlowRetrievalError when the deadline has passed."""
+        """Raise a SlowRetrievalError when the transfer was ended."""
         if self._is_over:
-            raise SlowRetrievalError(f"the transfer took more than {self._seconds:g} s")
+            raise self.deadline.error()
 
     def _end(self) -> None:
         self._is_over = True

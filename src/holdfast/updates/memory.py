@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from holdfast.errors import CacheError
 from holdfast.updates.freshness import Floor
 from holdfast.updates.own_files import (
     read_file,
@@ -73,7 +74,11 @@ def raise_floor(folder: Path, floor: Floor) -> None:
 
 
 def deny(folder: Path, keys: Iterable[str]) -> None:
-    """Remember denied keys beside those that are remembered; otherwise as `raise_floor`."""
+    """Remember denied keys beside those that are remembered; otherwise as `raise_floor`.
+
+    Raises:
+        CacheError: There are more than can be kept, too; those that are remembered are kept.
+    """
     memory = read_memory(folder)
     denied = memory.denied.union(keys)
     if denied != memory.denied or _has_damage(memory, "denied"):
@@ -102,8 +107,15 @@ def _read(folder: Path, name: str, parse: Callable[[Any], _Kept]) -> tuple[list[
 
 
 def _write(folder: Path, name: str, value: Any) -> None:  # noqa: ANN401  any JSON value
+    content = with_checksum(value)
+    if len(content) > _LIMIT:
+        # It could not be read again, and nothing else of the cache without it.
+        raise CacheError(
+            f"{folder / name} would have more than {_LIMIT} bytes: too many keys are denied",
+            hint="once a new epoch says what is denied, move the cache away",
+        )
     for suffix in _COPIES:
-        replace_file(folder / f"{name}.{suffix}", with_checksum(value))
+        replace_file(folder / f"{name}.{suffix}", content)
 
 
 def _floor_from(value: Any) -> Floor:  # noqa: ANN401  any JSON value

@@ -9,7 +9,9 @@
 4. What is missing of the emergency and break-glass files is said, and keeps nothing else back:
    otherwise whoever withholds one file, or an offline role that has expired, would hold back all
    pins.
-5. A file is put in its place after it was verified. python-tuf writes in place, and 15 of 150 kills
+5. Nor do pins that are withheld hold a denial back: the error carries the deny list then.
+6. No key signs twice (`distinct_keys`). python-tuf looks only at the names of keys.
+7. A file is put in its place after it was verified. python-tuf writes in place, and 15 of 150 kills
    left a torn file.
 
 What is in the files is for others to read.
@@ -19,24 +21,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 from tuf.api.exceptions import LengthOrHashMismatchError
-from tuf.api.metadata import TargetFile, Targets
+from tuf.api.metadata import Root, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from holdfast.errors import UpdateError
+from holdfast.errors import DenialsOnlyError, UpdateError
 from holdfast.findings.escape import escaped
+from holdfast.updates.distinct_keys import count_keys_of_root_once, count_keys_once
 from holdfast.updates.fetcher import METADATA, TARGETS, KeptMetadata, OriginFetcher
 from holdfast.updates.host_bins import is_bin, table_of
 from holdfast.updates.own_files import create_file, read_file, sync_folder
 from holdfast.updates.signed_hosts import NO_HOSTS, NOBODY, SignedHosts, Wanted, signed_hosts
 
-__all__ = ["CONFIG", "EPOCH_FIELD", "SignedFile", "SignedFiles", "fetch", "verify_kept"]
+__all__ = [
+    "CONFIG",
+    "DEADLINE",
+    "EPOCH_FIELD",
+    "SignedFile",
+    "SignedFiles",
+    "fetch",
+    "verify_kept",
+]
 
+DEADLINE = 120.0  # seconds, for all that one origin is asked for in a refresh
 EPOCH_FIELD = "x-holdfast-epoch"  # of the top-level targets; 1 where it is missing
 
 _MIB = 1024 * 1024
@@ -121,6 +133,7 @@ def fetch(
     metadata: Path,
     targets: Path,
     wanted: Wanted = NOBODY,
+    deadline: float = DEADLINE,
 ) -> SignedFiles:
     """Bring a working copy up to date, and return what it holds.
 
@@ -135,45 +148,60 @@ def fetch(
         metadata: The folder for metadata.
         targets: The folder for targets.
         wanted: The hosts whose own pins are fetched too.
+        deadline: Seconds that each origin has for all of it. What was fetched by then is kept, so
+            that a client far behind gets ahead each time.
 
     Raises:
+        DenialsOnlyError: No origin has pins that verify, and one has a deny list.
         UpdateError: No origin has a state that verifies.
         OSError: The copy cannot be written.
     """
     problems: list[str] = []
     is_partial = False
     files = None
+    problem: str | None = None  # of a state without its deny list
+    denials: DenialsOnlyError | None = None
     for fetcher in fetchers:
         files = None
         try:
-            files = _verified(
-                lambda fetcher=fetcher: _WritingUpdater(  # type: ignore[misc]
-                    str(metadata),
-                    METADATA,
-                    str(targets),
-                    TARGETS,
+            with fetcher.within(deadline):
+                files = _verified(
+                    lambda fetcher=fetcher: _WritingUpdater(  # type: ignore[misc]
+                        str(metadata),
+                        METADATA,
+                        str(targets),
+                        TARGETS,
+                        fetcher,
+                        CONFIG,
+                        bootstrap=root,
+                    ),
+                    now,
+                    (metadata, targets),
+                    wanted,
                     fetcher,
-                    CONFIG,
-                    bootstrap=root,
-                ),
-                now,
-                (metadata, targets),
-                wanted,
-                fetcher,
-            )
+                )
+        except DenialsOnlyError as error:
+            problems.append(f"{fetcher.origin}: {error}")
+            denials = error
         except UpdateError as error:
             problems.append(f"{fetcher.origin}: {error}")
         else:
             if files.emergency_problem is None and not files.hosts.problems:
                 return files
             is_partial = True
-        finally:
-            fetcher.close()
+            problem = files.emergency_problem or problem
+    if denials is not None:
+        text = "; ".join(problems)
+        raise DenialsOnlyError(text, emergency=denials.emergency, epoch=denials.epoch)
     if files is not None:
         return files  # of the last origin: nobody has changed the copy since
     if is_partial:
-        # A later origin may have moved the copy on: what counts is what it holds now.
-        return verify_kept(root=root, now=now, metadata=metadata, targets=targets, wanted=wanted)
+        # A later origin may have moved the copy on: what counts is what it holds now. Had one had
+        # the deny list of the same state, the others would have found it in the copy.
+        files = verify_kept(root=root, now=now, metadata=metadata, targets=targets, wanted=wanted)
+        if problem is None or files.emergency is not None:
+            return files
+        return replace(files, emergency_problem=problem)
     raise UpdateError("; ".join(problems) or "there is no origin to fetch from")
 
 
@@ -211,6 +239,14 @@ def verify_kept(
 
 class _WritingUpdater(Updater):
     """Leaves the shipped root alone where it is kept already: an idle refresh writes nothing."""
+
+    def refresh(self) -> None:
+        """Refresh, and take away kept roots that do not count: a reader would stumble over them."""
+        super().refresh()
+        for path in Path(self._dir, "root_history").glob("*.root.json"):
+            version = path.name.partition(".")[0]
+            if version.isdecimal() and int(version) > self._trusted_set.root.version:
+                path.unlink()
 
     def _persist_root(self, version: int, data: bytes) -> None:
         path = Path(self._dir, "root_history", f"{version}.root.json")
@@ -276,26 +312,38 @@ class _Verification:
                 "this release of python-tuf cannot be told the time", hint="install tuf 7"
             )
         self._trusted.reference_time = now
+        # Each root decides who signs the next one (rule 6).
+        self._update_root = self._trusted.update_root
+        self._trusted.update_root = self._checked_root  # type: ignore[method-assign]
+        count_keys_once(self._trusted.root)
+
+    def _checked_root(self, data: bytes) -> Root:
+        root = self._update_root(data)
+        count_keys_of_root_once(root, data)
+        return root
 
     def files(self, wanted: Wanted) -> SignedFiles:
         """Verify everything."""
         self._updater.refresh()
-        pins = self._file(_PINS)
-        if pins is None:
-            raise UpdateError(f"the repository has no {_PINS.path}")
-        policy = self._file(_POLICY)
+        top = self._trusted.targets
+        if top.delegations is not None:
+            count_keys_once(top.delegations)
+        epoch = _epoch_of(top)
         emergency, emergency_problem = self._spared(_EMERGENCY)
+        try:
+            pins, policy = self._bundles()
+            hosts = self._hosts(wanted)
+        except OSError:
+            raise
+        except Exception as error:
+            if emergency is None:
+                raise
+            raise DenialsOnlyError(
+                _text(error), emergency=emergency.content, epoch=epoch
+            ) from error
         if emergency is None and emergency_problem is None:
             emergency_problem = f"the repository has no {_EMERGENCY.path}"
         breakglass, breakglass_problem = self._spared(_BREAK_GLASS)
-        hosts = signed_hosts(
-            self._updater,
-            self._trusted,
-            wanted,
-            metadata=self._metadata,
-            targets=self._folder,
-            download=None if self._origin is None else self._save,
-        )
         timestamp = self._trusted.timestamp
         return SignedFiles(
             pins=pins,
@@ -304,7 +352,7 @@ class _Verification:
             breakglass=breakglass,
             emergency_problem=emergency_problem,
             breakglass_problem=breakglass_problem,
-            epoch=_epoch_of(self._trusted.targets),
+            epoch=epoch,
             timestamp_version=timestamp.version,
             timestamp_expires=timestamp.expires,
             hosts=hosts,
@@ -313,6 +361,27 @@ class _Verification:
     def _save(self, name: str, path: Path, length: int) -> None:
         if self._origin is not None:
             self._origin.save(f"{TARGETS}{name}", path, length)
+
+    def _hosts(self, wanted: Wanted) -> SignedHosts:
+        """Return the pins of single hosts."""
+        owner = self._trusted.get(_PINS.role)
+        if isinstance(owner, Targets) and owner.delegations is not None:
+            count_keys_once(owner.delegations)
+        return signed_hosts(
+            self._updater,
+            self._trusted,
+            wanted,
+            metadata=self._metadata,
+            targets=self._folder,
+            download=None if self._origin is None else self._save,
+        )
+
+    def _bundles(self) -> tuple[SignedFile, SignedFile | None]:
+        """Return the pins and the policy."""
+        pins = self._file(_PINS)
+        if pins is None:
+            raise UpdateError(f"the repository has no {_PINS.path}")
+        return pins, self._file(_POLICY)
 
     def _spared(self, place: _Place) -> tuple[SignedFile | None, str | None]:
         """Return a file, or why it cannot be had."""
