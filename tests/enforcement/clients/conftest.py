@@ -1,7 +1,4 @@
-"""Runs the recipes of `docs/clients`, as they stand there, each in a fresh interpreter.
-
-A recipe is all Python under one heading of a page. Only the host that it names is replaced.
-"""
+"""Runs the recipes of `docs/clients`, as they stand there, each in a fresh interpreter."""
 
 import os
 import re
@@ -17,9 +14,8 @@ from holdfast.lab.authorities import Identity
 from holdfast.lab.server import LabServer
 from holdfast.pins.pin_set import Mode
 from holdfast.testing import PinnedServer
+from tests.clients.recipes import code_of, for_loopback
 
-PAGES = Path(__file__).parents[3] / "docs" / "clients"
-_CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CHANGES_CLIENTS = re.compile("proxy|^SSL|CA_BUNDLE", re.IGNORECASE)
 _ANSWER = "hello from the lab"
 _REFUSAL = "refused: localhost private-anchor"
@@ -51,19 +47,6 @@ CASES = {
     "unlisted": Case(Evidence(_ANSWER, False, 1, True), host="127.0.0.1"),
     "report-only": Case(Evidence(_ANSWER, True, 1, True), mode=Mode.REPORT_ONLY),
 }
-
-
-def _code(page: str, recipe: str) -> str:
-    text = (PAGES / f"{page}.md").read_text("utf-8")
-    section = text.partition(f"\n## {recipe}\n")[2].partition("\n## ")[0]
-    blocks = _CODE.findall(section)
-    assert blocks, f"{page}.md has no Python under the heading {recipe}"
-    return "\n".join(blocks)
-
-
-def _for_loopback(code: str, host: str, port: int) -> str:
-    code = re.sub(r'"api\.example\.com", \d+', f'"{host}", {port}', code)
-    return code.replace("api.example.com", f"{host}:{port}")
 
 
 @pytest.fixture(params=CASES)
@@ -120,7 +103,7 @@ def run_recipe(
         directory = tmp_path_factory.mktemp("server")
         with PinnedServer(directory, mode=case.mode, serve=serve) as server:
             contacted = server.impostor if case.is_impostor else server
-            code = change(_for_loopback(_code(page, recipe), case.host, contacted.port))
+            code = change(for_loopback(code_of(page, recipe), case.host, contacted.port))
             ended = run_script(code, server)
             assert 0 == ended.returncode, ended.stderr
             connections = contacted.wait_for(closed=1)
