@@ -249,7 +249,7 @@ LIBRARIES = (
     ),
     Library(
         *("kubernetes", _HTTP, "kubernetes", "holdfast.install()"),
-        *("urllib3.exceptions.HTTPError", "kubernetes", "31.0", PROCESS),
+        *("urllib3.exceptions.HTTPError", "kubernetes", "36.0", PROCESS),
         serve=_speaking(answering(_VERSION, _JSON)),
         answer="lab",
     ),
@@ -268,7 +268,7 @@ LIBRARIES = (
         last_plain=MYSQL_REQUEST,
     ),
     Library(
-        *("pg8000", _DATA, "pg8000", "Connection(ssl_context=)", OURS, "pg8000", "1.31.2"),
+        *("pg8000", _DATA, "pg8000", "Connection(ssl_context=)", OURS, "pg8000", "1.31.6"),
         serve=_starting(postgres),
         answer="[['hello from the lab']]",
         last_plain=SSL_REQUEST,
@@ -324,7 +324,7 @@ LIBRARIES = (
     ),
     Library(
         *("kafka-python", _QUEUES, "kafka-python", "KafkaAdminClient(ssl_context=)", "KafkaError"),
-        *("kafka-python", "2.1"),
+        *("kafka-python", "3.0"),
         note=SINK,
         serve=_speaking(kafka),
         answer="[]",
@@ -350,7 +350,7 @@ LIBRARIES = (
     ),
     Library(
         *("stomp.py", _QUEUES, "stomp.py", "holdfast.install()"),
-        *("stomp.exception.ConnectFailedException", "stomp.py", "8.2", PROCESS, SINK),
+        *("stomp.exception.ConnectFailedException", "stomp.py", "9.0", PROCESS, SINK),
         serve=_speaking(stomp),
         answer="True",
     ),
@@ -361,7 +361,7 @@ LIBRARIES = (
         last_plain=b"STARTTLS\r\n",
     ),
     Library(
-        *("aioftp", _MAIL, "aioftp", "upgrade_to_tls(context)", OURS, "aioftp", "0.23"),
+        *("aioftp", _MAIL, "aioftp", "upgrade_to_tls(context)", OURS, "aioftp", "0.25"),
         serve=_starting(ftp),
         answer="/",
         last_plain=b"AUTH TLS\r\n",

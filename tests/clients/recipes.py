@@ -34,7 +34,7 @@ def code_of(page: str, heading: str) -> str:
 def for_loopback(code: str, host: str, port: int) -> str:
     """Let a recipe talk to another host, with the port in the way in which the recipe gives it."""
     code = re.sub(rf'(server_hostname=|sni=|context, )"{_HOST}"', rf'\g<1>"{host}"', code)
-    code = re.sub(rf'"{_HOST}", (\w+=)?\d+', rf'"{host}", \g<1>{port}', code)
+    code = re.sub(rf'"{_HOST}"(,\s+(\w+=)?)\d+', rf'"{host}"\g<1>{port}', code)
     return re.sub(rf"{_HOST}(:\d+)?", f"{host}:{port}", code)
 
 
