@@ -7,13 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
+import botocore.session
 import httpx
 import httpx2
 import pytest
 import requests
 import urllib3
+from botocore.config import Config
 
 import holdfast
+from holdfast.enforcement.clients.botocore import pin_client
 from holdfast.enforcement.clients.requests import PinningAdapter
 from holdfast.enforcement.clients.retries import NoViolationRetry
 from holdfast.enforcement.context import PinningContext
@@ -89,6 +92,20 @@ def _with_aiohttp(context: PinningContext, url: str, proxy: str) -> str:
     return asyncio.run(fetch())
 
 
+def _with_botocore(context: PinningContext, url: str, proxy: str) -> str:
+    client = botocore.session.Session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=url,
+        aws_access_key_id="id",
+        aws_secret_access_key="secret",
+        config=Config(s3={"addressing_style": "path"}, proxies={"https": proxy}),
+    )
+    pin_client(client, context)
+    answer: bytes = client.get_object(Bucket="bucket", Key="key")["Body"].read()
+    return answer.decode()
+
+
 CLIENTS: dict[str, Fetch] = {
     "urllib3": _with_urllib3,
     "requests": _with_requests,
@@ -96,6 +113,7 @@ CLIENTS: dict[str, Fetch] = {
     "httpx, async": _with_async_httpx,
     "httpx2": _with_httpx2,
     "aiohttp": _with_aiohttp,
+    "botocore": _with_botocore,
 }
 
 

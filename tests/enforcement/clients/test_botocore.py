@@ -7,6 +7,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.httpsession import URLLib3Session
 
 import holdfast
 from holdfast.enforcement.clients.botocore import pin_client
@@ -109,6 +110,25 @@ class _Sink:
 def _denying(server: PinnedServer) -> Policy:
     (pin_set,) = server.policy.pin_sets
     return replace(server.policy, denied=pin_set.leaf)
+
+
+def test_a_version_that_takes_another_context_is_refused(
+    pinned_server: PinnedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where botocore makes the connection otherwise, nothing is sent."""
+    made = URLLib3Session._get_pool_manager_kwargs
+    monkeypatch.setattr(
+        URLLib3Session,
+        "_get_pool_manager_kwargs",
+        lambda self, **more: {**made(self, **more), "ssl_context": None},
+    )
+    client = _client(pinned_server.impostor.url, retries={"max_attempts": 0})
+    pin_client(client, pinned_server.context())
+
+    with pytest.raises(botocore.exceptions.HTTPClientError, match="did not make the connection"):
+        _status(client)
+
+    assert () == pinned_server.impostor.connections
 
 
 @pytest.mark.parametrize("where", ["config", "environment"])
