@@ -6,7 +6,6 @@ import os
 import pty
 import shlex
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -15,21 +14,18 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import bson
 import pytest
 
 from holdfast.certificates.load_policy import load_policy
 from holdfast.lab.authorities import Authority
 from holdfast.lab.server import LabServer
-from holdfast.lab.server_stream import ServerStream
 from holdfast.pins.pin_set import Mode
 from holdfast.run_child import STARTUP
 from holdfast.testing import PinnedServer
 from holdfast.updates.document import Bundle, DenyList, bundle_to_bytes, deny_list_to_bytes
+from tests.clients.servers.mongo import mongo
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import SignedRepository
-
-_OP_REPLY, _OP_QUERY = 1, 2004  # of MongoDB's wire protocol
 
 Enforced = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -639,28 +635,10 @@ for port in sys.argv[2:]:
 """
 
 
-async def _mongo(stream: ServerStream) -> None:
-    """Answer each command of a MongoDB client as a server with nothing in it."""
-    answer = {"ok": 1.0, "isWritablePrimary": True, "minWireVersion": 0, "maxWireVersion": 21}
-    document = bson.encode(answer)
-    data = b""
-    while chunk := await stream.read():
-        data += chunk
-        while len(data) >= 16 and len(data) >= (length := int.from_bytes(data[:4], "little")):
-            _, request, _, code = struct.unpack("<4i", data[:16])
-            data = data[length:]
-            if code == _OP_QUERY:
-                code, body = _OP_REPLY, struct.pack("<iqii", 8, 0, 0, 1) + document
-            else:
-                body = struct.pack("<iB", 0, 0) + document
-            head = struct.pack("<4i", 16 + len(body), 0, request, code)
-            await stream.write(head + body)
-
-
 def test_a_database_client_is_pinned(script: Callable[..., Path], tmp_path: Path) -> None:
     """Pymongo takes no context: it makes its own, in threads of its own."""
     app = script(_PYMONGO)
-    with PinnedServer(tmp_path, serve=partial(LabServer, dialogue=_mongo)) as database:
+    with PinnedServer(tmp_path, serve=partial(LabServer, dialogue=mongo)) as database:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "holdfast", "run", "--coverage"),

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import NoReturn
 
 import aiohttp
 import httpx
@@ -69,6 +70,7 @@ WRAPPINGS: dict[str, Callable[[Exception], Exception]] = {
     "os_error": _attribute("os_error"),
     "certificate_error": _attribute("certificate_error"),
     "reasons": lambda error: _attribute("reasons")([SimpleNamespace(value=error)]),  # type: ignore[arg-type]
+    "errors": lambda error: _attribute("errors")((ValueError(), error)),  # type: ignore[arg-type]
     "nested": lambda error: _WrappingError(_caused(_in_context(error))),
 }
 
@@ -152,6 +154,27 @@ def test_an_error_raised_from_none_hides_the_violation() -> None:
     error.__suppress_context__ = True
 
     assert holdfast.violation_from(error) is None
+
+
+def test_another_one_made_of_it_has_its_violation() -> None:
+    """Where a library makes an error of the same class with a text of its own, nothing is lost."""
+
+    def make_another(error: holdfast.PinViolationError) -> NoReturn:
+        try:
+            raise error
+        except holdfast.PinViolationError:
+            raise type(error)("start TLS failed") from None  # as ldap3 does
+
+    with pytest.raises(holdfast.PinViolationError) as caught:
+        make_another(holdfast.PinViolationError(VIOLATION))
+
+    assert VIOLATION is caught.value.violation
+
+
+def test_it_is_not_made_without_a_violation() -> None:
+    """A text alone is no violation."""
+    with pytest.raises(TypeError, match="takes a Violation"):
+        holdfast.PinViolationError("refused")
 
 
 def test_its_text_is_the_explanation() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import importlib
 import logging
 import ssl
 import subprocess
@@ -335,6 +336,21 @@ def test_it_survives_what_else_is_patched(
     )
 
     assert ["200", "refused"] == done.stdout.split(), done.stderr
+
+
+def test_pymongo_is_kept_from_another_stack(
+    installed: Install, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it would take pyOpenSSL it goes on with `ssl`, and the log says so."""
+    pytest.importorskip("pymongo")
+    monkeypatch.delitem(sys.modules, "pymongo.pyopenssl_context", raising=False)
+    caplog.set_level(logging.INFO, "holdfast.enforcement")
+    installed()
+
+    with pytest.raises(ImportError, match="pymongo with pyOpenSSL"):
+        importlib.import_module("pymongo.pyopenssl_context")
+
+    assert "pymongo with pyOpenSSL was not let in: ssl is used in its place" in caplog.messages
 
 
 def test_the_log_says_what_is_in_force(

@@ -2,6 +2,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,21 @@ def test_a_stack_is_refused_where_it_must_be_pinned(watching: list[bool], told: 
     assert isinstance(caught.value, ImportError)
     assert ("pycurl", True) in told
     assert "pycurl" not in sys.modules
+
+
+def test_an_optional_stack_is_never_let_in(
+    watching: list[bool], told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who imports it goes on with `ssl`, which is pinned, whatever the policy says."""
+    optional = replace(TLS_STACKS["pycurl"], optional=True)
+    monkeypatch.setitem(TLS_STACKS, "pycurl", optional)
+
+    with pytest.raises(UncoveredStackError, match="cannot be pinned here") as caught:
+        importlib.import_module("pycurl")
+
+    assert [False] == watching
+    assert "the policy refuses" not in str(caught.value)
+    assert ("pycurl", True) in told
 
 
 @pytest.mark.parametrize("refused", [False, True])

@@ -155,6 +155,31 @@ def test_large_answers_arrive_whole(root: Authority) -> None:
     assert 3_000_000 == received
 
 
+def test_a_handshake_behind_what_was_read_is_not_lost(root: Authority) -> None:
+    """A client may begin TLS in the same packet as its request for it, as PyMySQL does."""
+
+    async def begin(stream: ServerStream) -> None:
+        assert b"TLS!" == await stream.read(4)
+        await stream.start_tls()
+        await stream.write(await stream.read())
+
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context(cadata=root.pem)
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with LabServer(root.issue("localhost"), starttls=begin) as server, connect(server) as client:
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        client.sendall(b"TLS!" + outgoing.read())
+        incoming.write(client.recv(65536))
+        tls.do_handshake()
+        client.sendall(outgoing.read())
+        client.close()
+        (seen,) = server.wait_for(1)
+
+    assert seen.handshake_completed
+    assert b"TLS!" == seen.received_plain
+
+
 def test_an_endless_line_is_an_error_in_the_log() -> None:
     """A client that never ends its line is not listened to for ever."""
     with LabServer(None) as server, connect(server) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from collections import deque
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ _APPLICATION_VERIFICATION = (
 _SEARCH_LIMIT = 100
 # Where libraries keep what they wrapped, beside __cause__, __context__ and args.
 _WRAPPING_ATTRIBUTES = ("reason", "os_error", "certificate_error")
+_COLLECTING_ATTRIBUTES = ("exceptions", "errors")  # exception groups; elastic_transport
 
 
 class PinViolationError(HoldfastError, ssl.SSLCertVerificationError):
@@ -30,8 +32,20 @@ class PinViolationError(HoldfastError, ssl.SSLCertVerificationError):
         violation: The typed facts behind the text.
     """
 
-    def __init__(self, violation: Violation) -> None:
-        """Take the violation; its explanation is made when somebody reads it."""
+    def __init__(self, violation: Violation | str) -> None:
+        """Take the violation; its explanation is made when somebody reads it.
+
+        ldap3 makes another error of the same class, with a text, while it handles this one: then
+        its violation is taken.
+
+        Raises:
+            TypeError: There is none.
+        """
+        if not isinstance(violation, Violation):
+            handled = violation_from(sys.exception())
+            if handled is None:
+                raise TypeError("a PinViolationError takes a Violation")
+            violation = handled
         self.violation = violation
         self.message = _summary(violation)
         self.hint = violation.verdict.hint
@@ -73,9 +87,10 @@ def violation_from(error: BaseException | None) -> Violation | None:
     """Return the violation beneath any library's exception, or None when it had another cause.
 
     Looks through `__cause__`, exceptions among the arguments, exception groups and the attributes
-    in which urllib3, requests and aiohttp keep what they wrapped; through `__context__` only where
-    a traceback would show it. An error raised while a violation was being handled, as by a second
-    attempt inside the `except` block, cannot be told from one that wraps it.
+    in which urllib3, requests, aiohttp and elasticsearch keep what they wrapped; through
+    `__context__` only where a traceback would show it. An error raised while a violation was being
+    handled, as by a second attempt inside the `except` block, cannot be told from one that wraps
+    it.
     """
     queue = deque([error])
     seen: set[int] = set()
@@ -92,13 +107,14 @@ def violation_from(error: BaseException | None) -> Violation | None:
 
 def _wrapped_by(error: BaseException) -> Iterator[BaseException]:
     attributes = (getattr(error, name, None) for name in _WRAPPING_ATTRIBUTES)
-    grouped = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    collected = (getattr(error, name, None) for name in _COLLECTING_ATTRIBUTES)
+    grouped = [one for some in collected if isinstance(some, list | tuple) for one in some]
     # The rule by which tracebacks choose (`raise ... from ...` sets the flag).
     before = error.__cause__ if error.__suppress_context__ else error.__context__
     # Twisted keeps each in a Failure.
     failures = getattr(error, "reasons", ())
     if isinstance(failures, list):
-        grouped = (*grouped, *(getattr(failure, "value", None) for failure in failures))
+        grouped += [getattr(failure, "value", None) for failure in failures]
     for inner in (before, *error.args, *attributes, *grouped):
         if isinstance(inner, BaseException):
             yield inner

@@ -62,6 +62,11 @@ class PinnedMethods:
         if pinning is None or pinning.passes(server_hostname, server_side=server_side):
             return as_stock(wrap(server_hostname=server_hostname))
         name = pinning.name_for(server_hostname)
+        if type(sock).__module__.startswith("eventlet.") and pinning.must_gate(name):
+            raise PinnedContextError(
+                "eventlet makes connections in a way of its own, which cannot be pinned",
+                hint="use asyncio, trio or gevent, or do not patch socket",
+            )
         wrapped = wrap(server_hostname=name)
         if not isinstance(wrapped, Gate) and pinning.must_gate(name):
             wrapped.close()

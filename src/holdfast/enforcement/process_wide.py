@@ -133,6 +133,9 @@ def begin(
 
 
 def _log_stack(stack: TlsStack, *, refused: bool) -> None:
+    if refused and stack.optional:
+        _log.info("%s was not let in: ssl is used in its place", stack.name)
+        return
     what = "was refused" if refused else "is not pinned"
     _log.warning("%s makes TLS connections past ssl, and %s: %s", stack.name, what, stack.advice)
 

@@ -39,7 +39,10 @@ class StackWatch:
         self._tell = tell
 
     def begin(self) -> None:
-        """Tell of what is there already, which cannot be refused any more; watch from here on."""
+        """Tell of what is there already, which cannot be refused any more; watch from here on.
+
+        A stack that is optional to who imports it is always refused: then `ssl` is used.
+        """
         for module, stack in TLS_STACKS.items():
             if module in sys.modules:
                 self._tell(stack, refused=False)
@@ -64,7 +67,7 @@ class StackWatch:
         spec = None if stack is None else self._found_after(name, path, target)
         if stack is None or spec is None:
             return None
-        refused = self._refuses()
+        refused = stack.optional or self._refuses()
         self._tell(stack, refused=refused)
         if refused:
             spec.loader = _Refusing(stack)
@@ -90,8 +93,8 @@ class _Refusing(Loader):
 
     def create_module(self, spec: ModuleSpec) -> NoReturn:  # noqa: ARG002  the signature is importlib's
         raise UncoveredStackError(
-            f"{self._stack.name} makes TLS connections that cannot be pinned here, "
-            "and the policy refuses unlisted hosts",
+            f"{self._stack.name} makes TLS connections that cannot be pinned here"
+            + ("" if self._stack.optional else ", and the policy refuses unlisted hosts"),
             hint=self._stack.advice,
         )
 

@@ -19,14 +19,16 @@ class TlsStack:
     """A TLS implementation that `ssl` knows nothing of.
 
     Attributes:
-        module: The top-level module by which it is imported.
+        module: The module by which it is imported.
         name: What people call it.
         advice: What to use instead, or how it is pinned by itself.
+        optional: Who imports it goes on with `ssl` where it cannot be had.
     """
 
     module: str
     name: str
     advice: str
+    optional: bool = False
 
 
 _OWN_ROOTS = "give it the pinned CA or certificate as its only root"
@@ -52,5 +54,11 @@ TLS_STACKS = {
         TlsStack("rnet", "rnet (BoringSSL)", _OTHER_CLIENT),
         TlsStack("tls_client", "tls_client (Go)", _OTHER_CLIENT),
         TlsStack("pymssql", "pymssql (FreeTDS)", _OTHER_CLIENT),
+        TlsStack(
+            "pymongo.pyopenssl_context",
+            "pymongo with pyOpenSSL",
+            "import pymongo after enforcement has begun: then it uses ssl",
+            optional=True,
+        ),
     )
 }

@@ -164,10 +164,12 @@ class ServerStream:
     async def read(self, limit: int = _CHUNK) -> bytes:
         """Return at most `limit` bytes that the client sent next, or `b""` when it has finished.
 
+        In the clear no more is taken than that: behind it a handshake may have begun already.
+
         Raises:
             OSError: TLS broke. A connection that is merely cut off is an end, not an error.
         """
-        data = self._buffer or await self._receive()
+        data = self._buffer or await self._receive(limit)
         self._buffer = data[limit:]
         return data[:limit]
 
@@ -229,9 +231,9 @@ class ServerStream:
             self._tls.unwrap()
         await self._flush()
 
-    async def _receive(self) -> bytes:
+    async def _receive(self, limit: int = _CHUNK) -> bytes:
         if self._tls is None:
-            data = await self._receive_raw()
+            data = await self._receive_raw(limit)
             if self._context is None:
                 self.record.add_application_bytes(data)
             return data
@@ -257,8 +259,8 @@ class ServerStream:
             else:
                 self._incoming.write_eof()
 
-    async def _receive_raw(self) -> bytes:
-        data = await asyncio.get_running_loop().sock_recv(self._socket, _CHUNK)
+    async def _receive_raw(self, limit: int = _CHUNK) -> bytes:
+        data = await asyncio.get_running_loop().sock_recv(self._socket, limit)
         plain = self._framing.outside(data) if self._expects_records else data
         if plain:
             self.record.add_plain_bytes(plain)

@@ -1,7 +1,4 @@
-"""Runs the recipes of `docs/clients`, as they stand there, each in a fresh interpreter.
-
-A recipe is all Python under one heading of a page. Only the host that it names is replaced.
-"""
+"""Runs the recipes of `docs/clients`, as they stand there, each in a fresh interpreter."""
 
 import os
 import re
@@ -22,9 +19,8 @@ from holdfast.pins.pin_set import Mode
 from holdfast.pins.policy import Policy
 from holdfast.pins.policy_writer import policy_to_document
 from holdfast.testing import PinnedServer
+from tests.clients.recipes import code_of, for_loopback
 
-PAGES = Path(__file__).parents[3] / "docs" / "clients"
-_CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CHANGES_CLIENTS = re.compile("proxy|^SSL|CA_BUNDLE", re.IGNORECASE)
 _ANSWER = "hello from the lab"
 _REFUSAL = "refused: localhost private-anchor"
@@ -56,19 +52,6 @@ CASES = {
     "unlisted": Case(Evidence(_ANSWER, False, 1, True), host="127.0.0.1"),
     "report-only": Case(Evidence(_ANSWER, True, 1, True), mode=Mode.REPORT_ONLY),
 }
-
-
-def _code(page: str, recipe: str) -> str:
-    text = (PAGES / f"{page}.md").read_text("utf-8")
-    section = text.partition(f"\n## {recipe}\n")[2].partition("\n## ")[0]
-    blocks = _CODE.findall(section)
-    assert blocks, f"{page}.md has no Python under the heading {recipe}"
-    return "\n".join(blocks)
-
-
-def _for_loopback(code: str, host: str, port: int) -> str:
-    code = re.sub(r'"api\.example\.com", \d+', f'"{host}", {port}', code)
-    return code.replace("api.example.com", f"{host}:{port}")
 
 
 @pytest.fixture(params=CASES)
@@ -156,7 +139,7 @@ def run_recipe(
         directory = tmp_path_factory.mktemp("server")
         with PinnedServer(directory, mode=case.mode, serve=serve) as server:
             contacted = server.impostor if case.is_impostor else server
-            code = change(_for_loopback(_code(page, recipe), case.host, contacted.port))
+            code = change(for_loopback(code_of(page, recipe), case.host, contacted.port))
             ended = run_script(code, server)
             assert 0 == ended.returncode, ended.stderr
             connections = contacted.wait_for(closed=1)
@@ -197,8 +180,8 @@ def run_page(tmp_path: Path, anchors: Path) -> Callable[..., str]:
         environment = {
             name: value for name, value in os.environ.items() if not _CHANGES_CLIENTS.search(name)
         }
-        code = _code(page, recipe).replace('"api.example.com"', '"localhost"')
-        code = change(_for_loopback(code.replace(".com:443", ".com"), "localhost", port))
+        code = code_of(page, recipe).replace('"api.example.com"', '"localhost"')
+        code = change(for_loopback(code.replace(".com:443", ".com"), "localhost", port))
         ended = subprocess.run(
             [sys.executable, "-W", "error", "-c", code],
             cwd=tmp_path,
@@ -217,4 +200,4 @@ def run_page(tmp_path: Path, anchors: Path) -> Callable[..., str]:
 @pytest.fixture
 def recipe_code() -> Callable[[str, str], str]:
     """Return a function that takes the code of a recipe from its page."""
-    return _code
+    return code_of

@@ -3,9 +3,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import h2.config
-import h2.connection
-import h2.events
 import httpx
 import httpx2
 import pytest
@@ -15,29 +12,17 @@ from holdfast.enforcement.clients.httpx import PinningTransport
 from holdfast.enforcement.clients.httpx2 import PinningTransport as PinningTransport2
 from holdfast.enforcement.context import PinningContext
 from holdfast.lab.authorities import Identity
-from holdfast.lab.server import LabServer, ServerStream
+from holdfast.lab.server import LabServer
 from holdfast.pins.policy import Policy, Unlisted
 from holdfast.pins.verdict import Outcome
 from holdfast.testing import PinnedServer
+from tests.clients.servers.http2 import http2
 
 LIBRARIES = ["httpx", "httpx2"]
 
 
 def _with(library: str) -> Callable[[str], str]:
     return lambda code: code.replace("httpx", library)
-
-
-async def _http2(stream: ServerStream) -> None:
-    """Answer every request with 200 and the body of the stock server (RFC 9113)."""
-    http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-    http.initiate_connection()
-    await stream.write(http.data_to_send())
-    while data := await stream.read():
-        for event in http.receive_data(data):
-            if isinstance(event, h2.events.StreamEnded):
-                http.send_headers(event.stream_id, [(":status", "200")])
-                http.send_data(event.stream_id, b"hello from the lab\n", end_stream=True)
-        await stream.write(http.data_to_send())
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -52,7 +37,7 @@ def test_recipe(
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_http2(library: str, expected: object, run_recipe: Callable[..., object]) -> None:
     """The same holds over HTTP/2, with a server that speaks nothing else."""
-    serve = partial(LabServer, alpn=["h2"], dialogue=_http2)
+    serve = partial(LabServer, alpn=["h2"], dialogue=http2())
 
     assert expected == run_recipe("httpx", "HTTP/2", serve=serve, change=_with(library))
 
@@ -67,7 +52,7 @@ def test_a_connection_is_not_shared_with_another_host(
         httpx.Client(http2=True, verify=context),
         httpx2.Client(http2=True, verify=context),
     ):
-        with LabServer(identity, alpn=["h2"], dialogue=_http2) as server, client:
+        with LabServer(identity, alpn=["h2"], dialogue=http2()) as server, client:
             assert "HTTP/2" == client.get(server.url).http_version
             before = server.application_bytes
             with pytest.raises((httpx.ConnectError, httpx2.ConnectError)) as caught:
@@ -100,7 +85,7 @@ def test_a_connection_is_not_shared_with_a_host_of_other_pins(
     sets = (*first.pin_sets, replace(second.pin_sets[0], name="other"))
     context = pinned(Policy(unlisted=Unlisted.REFUSE, pin_sets=sets))
     with (
-        LabServer(identity, alpn=["h2"], dialogue=_http2) as server,
+        LabServer(identity, alpn=["h2"], dialogue=http2()) as server,
         library.Client(transport=transport(context, http2=True)) as client,
     ):
         assert "HTTP/2" == client.get(server.url).http_version
