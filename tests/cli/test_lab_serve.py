@@ -109,7 +109,8 @@ def test_a_signal_ends_it(number: int, serve: Serve, tmp_path: Path) -> None:
     output = process.stdout.read()
 
     assert 3 == process.wait(10)
-    assert [] == json.loads(output)["results"]
+    results = json.loads(output)["results"]
+    assert {"not-applicable"} >= {one["outcome"] for one in results}
     assert [] == list(tmp_path.iterdir())
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
@@ -124,6 +125,14 @@ def test_going_on_by_the_clock(run: Run, folder: Path) -> None:
     assert ["anchors.pem", "client.pem", "pins.toml"] == sorted(
         file.name for file in (folder / "kit").iterdir()
     )
+
+
+def test_what_cannot_be_served(run: Run) -> None:
+    """An attack that needs more than a server is skipped, with the reason."""
+    done = run("lab", "serve", "secrets_logged", "--seconds", "0.01")
+
+    assert (3, "1 not-applicable") == (done.returncode, done.stdout.splitlines()[-1])
+    assert "its proxy and its variables" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,26 @@ def test_honest_server_speaks_the_transport(stage: Stage) -> None:
         client.starttls(context=context)
         assert isinstance(client.sock, ssl.SSLSocket)
         assert stage.server.der == client.sock.getpeercert(binary_form=True)
+
+
+def test_what_is_told_otherwise(stage: Stage) -> None:
+    """A spelling is told as the host, beside what else the client is told."""
+    plain = Attack.of(_module(), "plain")
+    special = Attack.of(
+        _module(misconfigure=lambda stage: {"pin": ""}, spelling=lambda stage: stage.host.title()),
+        "special",
+    )
+
+    assert ({}, False) == (plain.told(stage), plain.may_stay_away)
+    assert {"pin": "", "host": "Localhost"} == special.told(stage)
+    assert special.may_stay_away
+
+
+def test_another_identity_may_be_pinned(stage: Stage) -> None:
+    """An attack may take place on a stage whose server is another one."""
+    attack = Attack.of(_module(server=lambda stage: stage.backup), "special")
+    setting = attack.setting(stage)
+
+    assert stage.backup == setting.server
+    assert stage.pin not in attack.policy_toml(setting)
+    assert stage is Attack.of(_module(), "plain").setting(stage)

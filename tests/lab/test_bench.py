@@ -84,3 +84,27 @@ def test_a_device_that_is_told_nonsense(bench: Bench, tmp_path: Path) -> None:
     bench.attack(ATTACKS["empty_pin"], lambda: None)
 
     assert "leaf = []" in (tmp_path / "pins.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("attack_id", "reason"),
+    [
+        ("through_http_proxy", "its proxy and its variables"),
+        ("secrets_logged", "its proxy and its variables"),
+        ("untrusted_root", "what the device trusts is not ours to change"),
+    ],
+)
+def test_what_cannot_be_made_on_a_device(bench: Bench, attack_id: str, reason: str) -> None:
+    """An attack that needs more than a server is named, with the reason."""
+    attack = ATTACKS[attack_id]
+
+    assert reason in (bench.why_not(attack) or "")
+
+
+def test_the_spelling_is_for_the_attack(bench: Bench) -> None:
+    """The control has the usual name, and the attack the odd one."""
+    attack = ATTACKS["long_s_in_host"]
+
+    assert bench.why_not(attack) is None
+    assert "://localhost:" in bench.url(attack)
+    assert "://localho\u017ft:" in bench.url(attack, attacked=True)

@@ -1,4 +1,5 @@
 import http.client
+import imaplib
 import smtplib
 import socket
 import ssl
@@ -7,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast.lab.authorities import Authority
-from holdfast.lab.dialogues import lead_on
+from holdfast.lab.dialogues import imap_in_the_clear, lead_on
 from holdfast.lab.relay import Relay
-from holdfast.lab.server import LabServer
+from holdfast.lab.server import LabServer, ServerStream
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +184,38 @@ def test_a_client_behind_a_relay_is_led_back_to_it() -> None:
         client.close()
 
     assert f"https://elsewhere:{relay.port}/1" == response.getheader("location")
+
+
+def test_imap_goes_over_to_tls(root: Authority) -> None:
+    """After STARTTLS the same dialogue goes on, and offers it no more."""
+    context = ssl.create_default_context(cadata=root.pem)
+    with LabServer(root.issue("localhost"), starttls="imap") as server:
+        with imaplib.IMAP4(server.host, server.port, timeout=5) as client:
+            offered = client.capabilities
+            client.starttls(context)
+            offered_later = client.capabilities
+            client.noop()
+            with pytest.raises(imaplib.IMAP4.error, match="not here"):
+                client.login("user", "secret")
+        (seen,) = server.wait_for(1)
+
+    assert ("STARTTLS" in offered, "STARTTLS" in offered_later) == (True, False)
+    assert seen.handshake_completed
+    assert b"LOGIN" not in seen.received_plain
+    assert ["CAPABILITY", "STARTTLS", "CAPABILITY", "NOOP", "LOGIN", "LOGOUT"] == [
+        request.split()[1] for request in seen.requests
+    ]
+
+
+def test_imap_in_the_clear(root: Authority) -> None:
+    """Without STARTTLS everything else is welcome: the control can fail."""
+
+    async def talk(stream: ServerStream) -> None:
+        await imap_in_the_clear(stream, b"* OK lab\r\n")
+
+    with LabServer(root.issue("localhost"), starttls=talk) as server:
+        with imaplib.IMAP4(server.host, server.port, timeout=5) as client:
+            client.login("user", "secret")
+        (seen,) = server.wait_for(1)
+
+    assert b"LOGIN user" in seen.received_plain

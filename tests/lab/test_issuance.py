@@ -6,8 +6,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from holdfast.lab.issuance import (
     KeyKind,
+    Limits,
     Signer,
     Validity,
+    ca_certificate,
+    certified_again,
     distinguished_name,
     leaf_certificate,
     new_key,
@@ -19,6 +22,7 @@ from holdfast.lab.issuance import (
     [
         ("ec", (ec.EllipticCurvePrivateKey, 256)),
         ("ec-384", (ec.EllipticCurvePrivateKey, 384)),
+        ("ec-521", (ec.EllipticCurvePrivateKey, 521)),
         ("rsa", (rsa.RSAPrivateKey, 2048)),
     ],
 )
@@ -91,3 +95,41 @@ def test_validity_may_lie_in_the_past_or_the_future() -> None:
 
     assert Validity(past - timedelta(hours=1), past) == Validity.of(None, past)
     assert Validity(future, future + timedelta(days=90)) == Validity.of(future, None)
+
+
+def test_limits_of_a_ca() -> None:
+    """What may stand below a CA is in its certificate, and critical."""
+    key = new_key()
+    limits = Limits(path_length=0, names=("customer.example",))
+    name, validity = distinguished_name("A CA"), Validity.of(None, None)
+    extensions = ca_certificate(name, key.public_key(), Signer(key), validity, limits).extensions
+    constraints = extensions.get_extension_for_class(x509.NameConstraints)
+
+    assert 0 == extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    assert [x509.DNSName("customer.example")] == constraints.value.permitted_subtrees
+    assert constraints.critical
+
+
+def test_certified_again() -> None:
+    """All is as it was but for the changes, and who signed."""
+    key, other, signer = new_key(), new_key(), new_key()
+    validity = Validity.of(None, None)
+    issuer = ca_certificate(
+        distinguished_name("A CA"), signer.public_key(), Signer(signer), validity
+    )
+    original = leaf_certificate(["localhost"], None, key, Signer(key), validity, "server")
+    name = x509.SubjectAlternativeName([x509.DNSName("elsewhere.invalid")])
+    again = certified_again(
+        original,
+        Signer(signer, issuer),
+        key=other,
+        subject=distinguished_name("another"),
+        extensions=[x509.Extension(name.oid, critical=False, value=name)],
+    )
+    again.verify_directly_issued_by(issuer)
+
+    assert other.public_key() == again.public_key()
+    assert distinguished_name("another") == again.subject
+    assert original.serial_number == again.serial_number
+    assert name == again.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert len(original.extensions) == len(again.extensions)

@@ -147,7 +147,8 @@ def test_a_prelude_is_no_loot() -> None:
 
     assert (Outcome.CAUGHT, Moment.BEFORE_DATA) == (caught.outcome, caught.moment)
     assert missed.detail == "7 application bytes reached the attacker"
-    assert (Outcome.CAUGHT, Moment.BEFORE_CERTIFICATE) == (stayed.outcome, stayed.moment)
+    assert (Outcome.CAUGHT, None) == (stayed.outcome, stayed.moment)
+    assert "the attacker was not visited" == stayed.detail
 
 
 @pytest.mark.parametrize(
@@ -177,3 +178,37 @@ def test_control_that_leads_on(
 def test_only_failures_fail() -> None:
     """Of all outcomes, two do not speak against a client."""
     assert {Outcome.CAUGHT, Outcome.NOT_APPLICABLE} == {one for one in Outcome if not one.failed}
+
+
+def test_what_the_attacker_found_is_loot() -> None:
+    """Where the attacker looks on, what counts is what was found, whoever the server was."""
+    attack = replace(ATTACK, loot=lambda _: b"")
+    found = judge(attack, replace(_run(LED_ON), loot=b"secret"))
+    nothing = judge(attack, _run(LED_ON))
+
+    assert (Outcome.MISSED, "the attacker found 6 bytes of secrets") == (
+        found.outcome,
+        found.detail,
+    )
+    assert (Outcome.CAUGHT, "the attacker found nothing") == (nothing.outcome, nothing.detail)
+
+
+def test_surroundings_without_effect() -> None:
+    """A client on which the attacker's surroundings had no effect was not attacked."""
+    attack = replace(ATTACK, may_decline="it is not in Python")
+    result = judge_control(attack, replace(_run(ROBBED), in_effect=False))
+
+    assert result is not None
+    assert (Outcome.NOT_APPLICABLE, "it is not in Python") == (result.outcome, result.detail)
+
+
+def test_mail_in_the_clear_is_told_from_what_everybody_may_hear() -> None:
+    """IMAP commands have a tag in front; a login is loot."""
+    attack = replace(ATTACK, transport="imap")
+    harmless = b"A1 CAPABILITY\r\nA2 STARTTLS\r\nA3 LOGOUT\r\n"
+    quiet = judge(attack, _run(Connection(plain_bytes=1, received_plain=harmless)))
+    login = b"A1 CAPABILITY\r\nA2 LOGIN user secret\r\n"
+    robbed = judge(attack, _run(Connection(plain_bytes=1, received_plain=login)))
+
+    assert (Outcome.CAUGHT, Outcome.MISSED) == (quiet.outcome, robbed.outcome)
+    assert robbed.detail == "22 bytes reached the attacker in the clear"

@@ -11,8 +11,9 @@ import pytest
 from holdfast.errors import HoldfastError
 from holdfast.lab.attack import Attack, AttackClass
 from holdfast.lab.authorities import Authority
-from holdfast.lab.dialogues import lead_on
+from holdfast.lab.dialogues import lead_on, overheard
 from holdfast.lab.judgment import Moment, Outcome, Result
+from holdfast.lab.proxied import http_proxy
 from holdfast.lab.runner import Runner
 from holdfast.lab.server import LabServer
 from holdfast.lab.stage import Stage
@@ -260,3 +261,76 @@ def test_the_policy_has_a_digest() -> None:
         text = ROGUE_CA.policy_toml(runner._stage)
 
         assert hashlib.sha256(text.encode()).hexdigest() == runner.policy_sha256(ROGUE_CA)
+
+
+PROXIED = """
+import os, ssl, urllib.request
+context = ssl.create_default_context(cafile=os.environ["HOLDFAST_LAB_ANCHORS"])
+urllib.request.urlopen(os.environ["HOLDFAST_LAB_URL"], context=context, timeout=5).read()
+"""
+
+
+def test_a_client_comes_through_a_proxy() -> None:
+    """The variables name the proxy, and what is behind it is what the client is judged by."""
+    attack = replace(
+        ROGUE_CA,
+        proxy="http",
+        honest=lambda stage: http_proxy(stage.server),
+        rogue=lambda stage: http_proxy(stage.rogue.issue(stage.host)),
+    )
+
+    assert Outcome.MISSED is _attacked(*_python(PROXIED), attack=attack).outcome
+
+
+def test_anchors_and_spelling_change_during_the_attack(tmp_path: Path) -> None:
+    """The control has the usual ones; in the attack there are others in another file."""
+    seen = tmp_path / "seen"
+    attack = replace(
+        ROGUE_CA,
+        misconfigure=lambda stage: {"anchors": stage.rogue.pem},
+        spelling=lambda _: "127.0.0.1",
+    )
+    source = PLAIN + f"print(sys.argv[2], open(sys.argv[3]).read(), file=open({str(seen)!r}, 'a'))"
+    with Runner(_python(source, "{url}", "{host}", "{anchors}"), timeout=15) as runner:
+        result = runner.run(attack)
+        stage = runner._stage
+
+    # The name is not in the attacker's certificate, so that the client ends before it prints.
+    assert Outcome.CAUGHT is result.outcome
+    assert f"localhost {stage.anchors_pem}\n" == seen.read_text()
+
+
+def test_variables_and_loot() -> None:
+    """A client gets the attacker's variables, and what it leaves in the folder is loot."""
+    attack = replace(
+        ROGUE_CA,
+        rogue=lambda stage: LabServer(stage.server, dialogue=overheard),
+        environment=lambda folder: {"LEAK": str(folder / "leak")},
+        loot=lambda folder: (folder / "leak").read_bytes(),
+    )
+    source = PLAIN + "open(os.environ['LEAK'], 'w').write('secret')"
+    result = _attacked(*_python(source, "{url}"), attack=attack)
+
+    assert (Outcome.MISSED, "the attacker found 6 bytes of secrets") == (
+        result.outcome,
+        result.detail,
+    )
+
+
+def test_variables_without_effect() -> None:
+    """Where the attacker's variables do nothing the attack does not apply."""
+    attack = replace(
+        ROGUE_CA, environment=lambda _: {}, in_effect=lambda _: False, may_decline="it is in C"
+    )
+
+    assert Outcome.NOT_APPLICABLE is _attacked(*_python(PLAIN, "{url}"), attack=attack).outcome
+
+
+def test_the_pinned_identity_may_be_another() -> None:
+    """What the attack pins is what the honest server shows and the client is told."""
+    attack = replace(
+        ROGUE_CA, server=lambda stage: stage.backup, honest=lambda stage: LabServer(stage.server)
+    )
+    result = _attacked(*_python(PINNED, "{host}", "{port}", "{cert_pin}"), attack=attack)
+
+    assert Outcome.CAUGHT is result.outcome

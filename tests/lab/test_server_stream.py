@@ -265,3 +265,88 @@ def test_records_are_kept_within_bounds() -> None:
     assert [(22, 5000), (21, 2)] == framing.records
     framing.outside(ALERT * 1000)
     assert len(framing.records) < 1000
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_first_byte_tells_tls_from_plain_text(root: Authority, speaks: bool) -> None:
+    """A server on both can tell who has come, and nothing is lost by looking."""
+
+    async def talk(stream: ServerStream) -> None:
+        if await stream.client_speaks_tls():
+            await stream.start_tls()
+        await stream.read()
+        stream.forget_plain()
+
+    context = ssl.create_default_context(cadata=root.pem)
+    with LabServer(root.issue("localhost"), starttls=talk) as server:
+        with connect(server) as plain:
+            client = context.wrap_socket(plain, server_hostname="localhost") if speaks else plain
+            with client:
+                client.sendall(REQUEST)
+                client.recv(65536)
+        (seen,) = server.wait_for(1)
+
+    assert (speaks, b"") == (seen.handshake_completed, seen.received_plain)
+    assert (REQUEST if speaks else b"") == seen.received
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_another_entry_begins_with_what_comes_next(root: Authority, goes_on: bool) -> None:
+    """What came so far is a prelude; there is no second entry where nothing comes."""
+
+    async def talk(stream: ServerStream) -> None:
+        await stream.read()
+        stream.begin_entry()
+        await stream.write(b"go on")
+        await stream.read()
+
+    context = ssl.create_default_context(cadata=root.pem)
+    with LabServer(root.issue("localhost"), dialogue=talk) as server:
+        with context.wrap_socket(connect(server), server_hostname="localhost") as client:
+            client.sendall(b"first")
+            client.recv(65536)
+            if goes_on:
+                client.sendall(b"second")
+        log = server.wait_until(lambda seen: all(one.closed for one in seen))
+
+    entries = [(b"first", True), (b"second", False)][: 1 + goes_on]
+    assert entries == [(one.received, one.prelude) for one in log]
+    assert {(True, "TLSv1.3")} == {(one.handshake_completed, one.version) for one in log}
+
+
+def test_a_certificate_that_is_asked_for_afterwards(root: Authority) -> None:
+    """It comes while the client reads, without any data, and is noted."""
+    identity = root.issue("client.example", usage="client")
+
+    async def talk(stream: ServerStream) -> None:
+        await stream.ask_for_certificate()
+        await stream.read()
+
+    context = ssl.create_default_context(cadata=root.pem)
+    context.post_handshake_auth = True
+    identity.load_into(context)
+    with LabServer(
+        root.issue("localhost"), client_anchors=[root], asks_later=True, dialogue=talk
+    ) as server:
+        with context.wrap_socket(connect(server), server_hostname="localhost") as client:
+            server.wait_until(lambda seen: seen[0].handshake_completed)
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            server.wait_until(lambda seen: seen[0].client_certificate is not None)
+        (seen,) = server.wait_for(1)
+
+    assert (identity.der, 0) == (seen.client_certificate, seen.application_bytes)
+
+
+def test_a_certificate_needs_tls(root: Authority) -> None:
+    """To ask in the clear is a mistake of the dialogue's."""
+
+    async def talk(stream: ServerStream) -> None:
+        await stream.ask_for_certificate()
+
+    with LabServer(root.issue("localhost"), starttls=talk) as server:
+        connect(server).close()
+        (seen,) = server.wait_for(1)
+
+    assert "no TLS" in (seen.error or "")

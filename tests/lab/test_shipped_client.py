@@ -157,6 +157,9 @@ def test_leaving_tls_is_a_miss(run: Run, own_pin: str) -> None:
         ("ip_literal", "URL is fixed"),
         ("denied_key", "the server's key"),
         ("misissued_by_own_ca", "the CA's key"),
+        ("long_s_in_host", "URL is fixed"),
+        ("through_http_proxy", "its proxy and its variables"),
+        ("secrets_logged", "its proxy and its variables"),
     ],
 )
 def test_what_does_not_apply(attack_id: str, reason: str, run: Run) -> None:

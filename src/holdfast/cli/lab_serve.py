@@ -116,13 +116,17 @@ def _serve(
     signal.signal(signal.SIGTERM, _end)
     with suppress(KeyboardInterrupt, _OverError):
         for number, attack in enumerate(chosen, 1):
-            url = bench.url(attack)
-            if attack.honest not in refused:
-                text = f"honest server: {url}, which has to be accepted"
-                refused[attack.honest] = bench.control(attack, partial(wait, text))
+            if reason := bench.why_not(attack):
+                say(f"attack {number} of {len(chosen)}: {attack.id}: {reason}")
+                results.append(Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=reason))
+                continue
+            if attack.control not in refused:
+                text = f"honest server: {bench.url(attack)}, which has to be accepted"
+                refused[attack.control] = bench.control(attack, partial(wait, text))
+            url = bench.url(attack, attacked=True)
             text = f"attack {number} of {len(chosen)}: {url}, {attack.id}: {attack.title}"
             result = bench.attack(attack, partial(wait, text))
-            result = _with_control(result, refused[attack.honest])
+            result = _with_control(result, refused[attack.control])
             say(f"{result.outcome}: {result.detail}")
             results.append(result)
     return tuple(results)

@@ -13,15 +13,26 @@ and, where the default does not fit:
 
     STANDS_FOR      a tuple of public bugs, such as "CVE-2016-2402"; none
     MASVS           a tuple of OWASP MASVS controls; MASVS-NETWORK-1 and MASVS-NETWORK-2
-    TRANSPORT       "https" or "smtp" (STARTTLS); "https"
+    TRANSPORT       "https", "smtp" or "imap" (STARTTLS); "https"
     host            a function: from the `Stage` to the name in the URL; `Stage.host`
+    server          a function: from the `Stage` to the identity that is pinned, and that honest
+                    servers show, instead of `Stage.server`, which it is for the others; none
     denied          a function: from the `Stage` to the pins that the policy denies; none
     pinned_ca       a function: from the `Stage` to the pin of a CA, which the policy then pins
                     instead of the server's key; none
     policy          a function: from the `Stage` to the whole policy, as TOML; `Stage.policy_toml`
                     with the two above
     misconfigure    a function: from the `Stage` to what the client is told otherwise during the
-                    attack, by place-holder (`policy` is its text); not to connect is right then
+                    attack, by place-holder (`policy` and `anchors` are their texts); not to connect
+                    is right then
+    spelling        a function: from the `Stage` to how the name in the URL is written during the
+                    attack; not to connect is right then
+    PROXY           "http" or "https": the client has to come through a proxy of that kind, which is
+                    where the server listens; None: it comes directly
+    environment     a function: from a folder of the attacker's to variables of the client; none
+    in_effect       a function: from that folder to whether they had an effect on the client in the
+                    control; else the attack does not apply, by `MAY_DECLINE`
+    loot            a function: from that folder to what the attacker found in it afterwards
     HOLDS           a tuple of the honest side's keys that the attacker holds; none. Where they are
                     not at hand, as against a client that was shipped, the attack does not apply
     FOLLOWS         True: the client is sent on, as by `lead_on`, and must follow; False
@@ -37,7 +48,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -45,13 +56,16 @@ from holdfast.lab.server import LabServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import ModuleType
 
+    from holdfast.lab.authorities import Identity
     from holdfast.lab.stage import Stage
 
-__all__ = ["Attack", "AttackClass", "Transport", "attacks"]
+__all__ = ["Attack", "AttackClass", "Proxy", "Transport", "attacks"]
 
-Transport = Literal["https", "smtp"]
+Transport = Literal["https", "smtp", "imap"]
+Proxy = Literal["http", "https"]
 
 _MASVS = ("MASVS-NETWORK-1", "MASVS-NETWORK-2")
 
@@ -91,6 +105,12 @@ class Attack:
         policy: Returns the whole policy; None if it is the stage's, with `denied` and `pinned_ca`.
         misconfigure: Returns what the client is told otherwise during the attack; None if nothing.
         follows: The client must follow where it is sent on to.
+        server: Returns the identity that is pinned instead of the stage's; None if it is that.
+        spelling: Returns how the name is written during the attack; None if as in the control.
+        proxy: The kind of proxy that the client has to come through; None if it comes directly.
+        environment: Returns variables of the client, for a folder of the attacker's; None if none.
+        in_effect: Tells whether they had an effect; None if that is not to be seen.
+        loot: Returns what the attacker found in the folder; None if it does not look there.
         may_decline: Why a client that does not accept the control is not at fault; None if it is.
     """
 
@@ -112,6 +132,31 @@ class Attack:
     misconfigure: Callable[[Stage], dict[str, str]] | None = None
     follows: bool = False
     may_decline: str | None = None
+    server: Callable[[Stage], Identity] | None = None
+    spelling: Callable[[Stage], str] | None = None
+    proxy: Proxy | None = None
+    environment: Callable[[Path], dict[str, str]] | None = None
+    in_effect: Callable[[Path], bool] | None = None
+    loot: Callable[[Path], bytes] | None = None
+
+    @property
+    def control(self) -> object:
+        """What the control depends on beside host and policy: the same, the same control."""
+        return self.honest, self.server, self.proxy, self.environment
+
+    @property
+    def may_stay_away(self) -> bool:
+        """Whether a client is right that does not connect during the attack."""
+        return self.misconfigure is not None or self.spelling is not None
+
+    def setting(self, stage: Stage) -> Stage:
+        """Return the stage on which the attack takes place."""
+        return replace(stage, server=self.server(stage)) if self.server else stage
+
+    def told(self, stage: Stage) -> dict[str, str]:
+        """Return what the client is told otherwise during the attack, by place-holder."""
+        told = dict(self.misconfigure(stage)) if self.misconfigure else {}
+        return told | ({"host": self.spelling(stage)} if self.spelling else {})
 
     def policy_toml(self, stage: Stage) -> str:
         """Return the `pins.toml` that a client under this attack is given."""
@@ -150,6 +195,12 @@ class Attack:
             misconfigure=getattr(module, "misconfigure", None),
             follows=getattr(module, "FOLLOWS", False),
             may_decline=getattr(module, "MAY_DECLINE", None),
+            server=getattr(module, "server", None),
+            spelling=getattr(module, "spelling", None),
+            proxy=getattr(module, "PROXY", None),
+            environment=getattr(module, "environment", None),
+            in_effect=getattr(module, "in_effect", None),
+            loot=getattr(module, "loot", None),
         )
 
 
@@ -177,9 +228,14 @@ def _honest_smtp(stage: Stage) -> LabServer:
     return LabServer(stage.server, starttls="smtp")
 
 
+def _honest_imap(stage: Stage) -> LabServer:
+    return LabServer(stage.server, starttls="imap")
+
+
 _HONEST_SERVERS: dict[Transport, Callable[[Stage], LabServer]] = {
     "https": _honest_https,
     "smtp": _honest_smtp,
+    "imap": _honest_imap,
 }
 
 

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Self
 
 from cryptography.hazmat.primitives import serialization
 
+from holdfast.lab import key_encoding
 from holdfast.lab.issuance import (
+    NO_LIMITS,
     KeyKind,
+    Limits,
     PrivateKey,
     Signer,
     Usage,
@@ -41,6 +44,7 @@ __all__ = [
     "Authority",
     "Identity",
     "KeyKind",
+    "Limits",
     "PrivateKey",
     "Usage",
     "new_key",
@@ -82,7 +86,9 @@ class Identity:
 
     @property
     def key_pem(self) -> str:
-        """The private key as unencrypted PKCS #8."""
+        """The private key as unencrypted PKCS #8, of the kind that the leaf says it is."""
+        if key_encoding.is_for_pss(self.certificate):
+            return key_encoding.private_key_for_pss(self.key)
         return self.key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -91,8 +97,8 @@ class Identity:
 
     @property
     def spki_pin(self) -> str:
-        """The pin of the leaf's key, `sha256/...`."""
-        return spki_pin(self.certificate.public_key())
+        """The pin of the leaf's key, `sha256/...`, as it stands there."""
+        return f"sha256/{_digest(key_encoding.spki_of(self.certificate))}"
 
     @property
     def cert_pin(self) -> str:
@@ -204,11 +210,21 @@ class Authority:
         kind: KeyKind = "ec",
         not_before: datetime | None = None,
         not_after: datetime | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Self:
-        """Make a CA below this one, which its identities send. The arguments are those of `new`."""
+        """Make a CA below this one, which its identities send.
+
+        Args:
+            name: As for `new`, and so are the others.
+            key: The key to use, instead of a new one.
+            kind: The kind of the new key.
+            not_before: An hour ago by default.
+            not_after: In 90 days by default.
+            limits: What may stand below it; anything by default.
+        """
         key = key or new_key(kind)
         validity = Validity.of(not_before, not_after)
-        return self._certify(distinguished_name(name), key, key.public_key(), validity)
+        return self._certify(distinguished_name(name), key, key.public_key(), validity, limits)
 
     def cross_sign(
         self,
@@ -249,11 +265,12 @@ class Authority:
         """
         key = key or new_key(kind)
         validity = Validity.of(not_before, not_after)
-        leaf = leaf_certificate(names, common_name, key, self._signer, validity, usage)
+        leaf = leaf_certificate(names, common_name, key, self.signer, validity, usage)
         return Identity(key, (leaf, *self.sent))
 
     @property
-    def _signer(self) -> Signer:
+    def signer(self) -> Signer:
+        """What `issuance` signs with in this authority's name."""
         return Signer(self.key, self.certificate)
 
     def _certify(
@@ -262,8 +279,9 @@ class Authority:
         key: PrivateKey,
         certified: CertificatePublicKeyTypes,
         validity: Validity,
+        limits: Limits = NO_LIMITS,
     ) -> Self:
-        certificate = ca_certificate(subject, certified, self._signer, validity)
+        certificate = ca_certificate(subject, certified, self.signer, validity, limits)
         return replace(self, key=key, certificate=certificate, sent=(certificate, *self.sent))
 
 

@@ -49,10 +49,21 @@ class Bench:
         client.write_text(stage.client.key_pem + stage.client.chain_pem, "ascii")
         self._publish(stage.policy_toml())
 
-    def url(self, attack: Attack) -> str:
-        """Return what the device has to open."""
+    def url(self, attack: Attack, *, attacked: bool = False) -> str:
+        """Return what the device has to open: in the control, or when it is attacked."""
         slash = "/" * (attack.transport == "https")
-        return f"{attack.transport}://{attack.host(self._stage)}:{self._relay.port}{slash}"
+        host = attack.host(self._stage)
+        if attacked and attack.spelling:
+            host = attack.spelling(self._stage)
+        return f"{attack.transport}://{host}:{self._relay.port}{slash}"
+
+    def why_not(self, attack: Attack) -> str | None:
+        """Tell why an attack cannot be made on a device."""
+        if attack.proxy or attack.environment:
+            return "the device has its proxy and its variables"
+        if "anchors" in attack.told(attack.setting(self._stage)):
+            return "what the device trusts is not ours to change"
+        return None
 
     def control(self, attack: Attack, wait: Callable[[], object]) -> Result | None:
         """Serve the honest server of an attack for as long as `wait` takes.
@@ -67,7 +78,7 @@ class Bench:
 
     def attack(self, attack: Attack, wait: Callable[[], object]) -> Result:
         """Serve the attacker for as long as `wait` takes, and judge who came."""
-        told = attack.misconfigure(self._stage) if attack.misconfigure else {}
+        told = attack.told(attack.setting(self._stage))
         seen = self._serve(attack, attack.rogue, wait, told.get("policy"))
         if not seen.connections:
             return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=_NOBODY_CAME)
@@ -80,8 +91,9 @@ class Bench:
         wait: Callable[[], object],
         policy: str | None = None,
     ) -> Run:
-        self._publish(policy or attack.policy_toml(self._stage))
-        with make(replace(self._stage, publish=self._publish)) as server:
+        stage = attack.setting(self._stage)
+        self._publish(policy or attack.policy_toml(stage))
+        with make(replace(stage, publish=self._publish)) as server:
             self._relay.target = LOOPBACK, server.port
             try:
                 wait()

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.errors import HoldfastError
@@ -29,6 +30,7 @@ _TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NO
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 # What would lead them elsewhere.
 _DROPPED = {"SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 class Ending(NamedTuple):
@@ -77,7 +79,9 @@ class ClientCommand:
         mentions = [(f"{{{name}}}", f"{_VARIABLE_PREFIX}{name.upper()}") for name in names]
         return any(mention in text for pair in mentions for mention in pair)
 
-    def run(self, values: Mapping[str, str], output: Path) -> Ending:
+    def run(
+        self, values: Mapping[str, str], output: Path, variables: Mapping[str, str] = _NO_VARIABLES
+    ) -> Ending:
         """Run the client to its end, or until time is up.
 
         Args:
@@ -85,12 +89,13 @@ class ClientCommand:
                 `anchors` is also what common TLS libraries are told to trust, and `proxy`, if it is
                 there, the proxy that they are told to use.
             output: The file for what it prints.
+            variables: Further variables, whatever else stands in them.
 
         Raises:
             OSError: The command cannot be started.
         """
         with output.open("wb") as printed:
-            process = self._start(values, printed.fileno())
+            process = self._start(values, printed.fileno(), variables)
             if process is None:
                 return Ending(None, "")
             try:
@@ -111,7 +116,9 @@ class ClientCommand:
             for process in self._running:
                 _kill(process)
 
-    def _start(self, values: Mapping[str, str], output: int) -> subprocess.Popen[bytes] | None:
+    def _start(
+        self, values: Mapping[str, str], output: int, variables: Mapping[str, str]
+    ) -> subprocess.Popen[bytes] | None:
         with self._changing:
             if self._is_stopped:
                 return None
@@ -120,7 +127,7 @@ class ClientCommand:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(values),
+                env={**_environment(values), **variables},
                 start_new_session=True,
             )
             self._running.add(process)

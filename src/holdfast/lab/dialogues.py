@@ -1,4 +1,4 @@
-"""What the lab's servers say: just enough HTTP/1.1 (RFC 9112) and SMTP (RFC 5321, RFC 3207).
+"""What the lab's servers say: just enough HTTP/1.1 (RFC 9112), SMTP (RFC 5321) and IMAP (RFC 3501).
 
 A dialogue is a coroutine function over a `ServerStream`; tests bring their own for other protocols.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from holdfast.lab.server_stream import ServerStream
 
@@ -25,44 +25,59 @@ def http_dialogue(body: bytes, redirects: Mapping[str, str]) -> Dialogue:
         redirects: From a path, as requested, to the location to send the client to.
     """
 
-    async def locate(_stream: ServerStream, path: str, _port: int) -> str | None:
+    async def locate(_stream: ServerStream, path: str, _headers: Mapping[str, str]) -> str | None:
         return redirects.get(path)
 
     return _http(body, locate, hangs_up=False)
 
 
 def lead_on(
-    host: str, stops: Sequence[Callable[[], None]] = (lambda: None,), *, pause: float = 0
+    host: str,
+    stops: Sequence[Callable[[], None]] = (lambda: None,),
+    *,
+    pause: float = 0,
+    scheme: Literal["https", "http"] = "https",
+    hangs_up: bool = True,
 ) -> Dialogue:
     """Send the client on from "/" by redirects, so that it connects anew in the same run.
 
-    What it sends until then is no loot: each connection but the last is marked as a prelude.
+    What it sends until then is no loot: each connection but the last is marked as a prelude. One
+    that goes on has another entry in the log from there.
 
     Args:
         host: Where it is sent to at last, on the port that it asked for.
         stops: What to do before it is sent on, one for each redirect; those before the last lead
             back to the host that the client has come to.
         pause: Seconds to wait at each stop, after that was done.
+        scheme: Of where it is sent to at last.
+        hangs_up: Let it connect anew each time; otherwise the connection stays open for more.
     """
     paths = ["/", *(f"/{number}" for number in range(1, len(stops) + 1))]
 
-    async def locate(stream: ServerStream, path: str, port: int) -> str | None:
+    async def locate(stream: ServerStream, path: str, headers: Mapping[str, str]) -> str | None:
         if path not in paths[:-1]:
             return None
-        stream.record.update(prelude=True)
+        stream.begin_entry()
         stop = paths.index(path)
         stops[stop]()
         await asyncio.sleep(pause)
         following = paths[stop + 1]
-        is_last = following == paths[-1]
-        return f"https://{host}:{port}{following}" if is_last else following
+        if following != paths[-1]:
+            return following
+        return f"{scheme}://{host}:{_port_asked_for(headers, stream)}{following}"
 
-    return _http(b"hello from the lab\n", locate, hangs_up=True)
+    return _http(b"hello from the lab\n", locate, hangs_up=hangs_up)
+
+
+async def overheard(stream: ServerStream) -> None:
+    """Answer like an honest server, which is not the one that attacks."""
+    stream.record.update(prelude=True)
+    await http_dialogue(b"hello from the lab\n", {})(stream)
 
 
 def _http(
     body: bytes,
-    locate: Callable[[ServerStream, str, int], Awaitable[str | None]],
+    locate: Callable[[ServerStream, str, Mapping[str, str]], Awaitable[str | None]],
     *,
     hangs_up: bool,
 ) -> Dialogue:
@@ -78,7 +93,7 @@ def _http(
                 await stream.write(_http_head("411 Length Required", 0, ["connection: close"]))
                 return
             await _skip(stream, int(headers.get("content-length", "0")))
-            location = await locate(stream, path, _port_asked_for(headers, stream))
+            location = await locate(stream, path, headers)
             last = version == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
             last = last or (hangs_up and location is not None)
             fields = ["connection: close"] if last else []
@@ -115,6 +130,45 @@ async def smtp_dialogue(stream: ServerStream) -> None:
                 return
             case _:
                 await stream.write(b"502 not here\r\n")
+
+
+async def imap_dialogue(stream: ServerStream) -> None:
+    """Greet in the clear, go over to TLS at STARTTLS, and understand what needs no mailbox."""
+    secure = False
+    await stream.write(b"* OK lab\r\n")
+    while line := await stream.read_line():
+        command = line.decode("latin-1").strip()
+        stream.record.add_request(command)
+        tag, _, rest = command.partition(" ")
+        answer = "OK done"
+        match rest.partition(" ")[0].upper():
+            case "CAPABILITY":
+                offers = "" if secure else " STARTTLS"
+                await stream.write(f"* CAPABILITY IMAP4rev1{offers}\r\n".encode("ascii"))
+            case "NOOP":
+                pass
+            case "STARTTLS" if not secure:
+                await stream.write(f"{tag} OK done\r\n".encode("latin-1"))
+                await stream.start_tls()
+                secure = True
+                continue
+            case "LOGOUT":
+                await stream.write(f"* BYE lab\r\n{tag} OK done\r\n".encode("latin-1"))
+                return
+            case _:
+                answer = "BAD not here"
+        await stream.write(f"{tag} {answer}\r\n".encode("latin-1"))
+
+
+async def imap_in_the_clear(stream: ServerStream, greeting: bytes) -> None:
+    """Speak IMAP without STARTTLS, and say yes to everything else."""
+    await stream.write(greeting)
+    while line := await stream.read_line():
+        tag, _, command = line.strip().partition(b" ")
+        word = command.upper().partition(b" ")[0]
+        if word == b"CAPABILITY":
+            await stream.write(b"* CAPABILITY IMAP4rev1\r\n")
+        await stream.write(tag + (b" BAD not here\r\n" if word == b"STARTTLS" else b" OK done\r\n"))
 
 
 def _port_asked_for(headers: Mapping[str, str], stream: ServerStream) -> int:

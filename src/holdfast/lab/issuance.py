@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-KeyKind = Literal["ec", "ec-384", "rsa", "ed25519"]
+KeyKind = Literal["ec", "ec-384", "ec-521", "rsa", "ed25519"]
 Usage = Literal["server", "client", "both"]
 
 # Backdated, so that a client whose clock is a little slow is not what a test finds.
@@ -59,13 +59,30 @@ class Validity(NamedTuple):
         return cls(not_before or min(now, not_after) - _BACKDATED, not_after)
 
 
+class Limits(NamedTuple):
+    """What may stand below a CA (RFC 5280 sections 4.2.1.9 and 4.2.1.10).
+
+    Attributes:
+        path_length: How many CAs below it at most; None: any number.
+        names: The DNS names for which it may certify, each with all below it; none: any name.
+    """
+
+    path_length: int | None = None
+    names: tuple[str, ...] = ()
+
+
+NO_LIMITS = Limits()
+
+
 def new_key(kind: KeyKind = "ec") -> PrivateKey:
-    """Make a private key: P-256, P-384, RSA with 2048 bits, or Ed25519."""
+    """Make a private key: P-256, P-384, P-521, RSA with 2048 bits, or Ed25519."""
     match kind:
         case "ec":
             return ec.generate_private_key(ec.SECP256R1())
         case "ec-384":
             return ec.generate_private_key(ec.SECP384R1())
+        case "ec-521":
+            return ec.generate_private_key(ec.SECP521R1())
         case "rsa":
             return rsa.generate_private_key(public_exponent=65537, key_size=2048)
         case "ed25519":
@@ -73,13 +90,20 @@ def new_key(kind: KeyKind = "ec") -> PrivateKey:
 
 
 def ca_certificate(
-    subject: x509.Name, key: CertificatePublicKeyTypes, signer: Signer, validity: Validity
+    subject: x509.Name,
+    key: CertificatePublicKeyTypes,
+    signer: Signer,
+    validity: Validity,
+    limits: Limits = NO_LIMITS,
 ) -> x509.Certificate:
-    """Certify the key of a CA, without a limit to what may stand below it."""
+    """Certify the key of a CA, by default without a limit to what may stand below it."""
     builder = _builder(subject, key, signer, validity).add_extension(
-        x509.BasicConstraints(ca=True, path_length=None), critical=True
+        x509.BasicConstraints(ca=True, path_length=limits.path_length), critical=True
     )
     builder = builder.add_extension(_key_usage(key_cert_sign=True), critical=True)
+    if limits.names:
+        permitted = [x509.DNSName(name) for name in limits.names]
+        builder = builder.add_extension(x509.NameConstraints(permitted, None), critical=True)
     return builder.sign(signer.key, _hash_for(signer.key))
 
 
@@ -114,6 +138,43 @@ def leaf_certificate(
         .add_extension(key_usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage(_USAGES[usage]), critical=False)
     )
+    return builder.sign(signer.key, _hash_for(signer.key))
+
+
+def certified_again(
+    original: x509.Certificate,
+    signer: Signer,
+    *,
+    key: PrivateKey | None = None,
+    subject: x509.Name | None = None,
+    extensions: Sequence[x509.Extension[x509.ExtensionType]] = (),
+) -> x509.Certificate:
+    """Certify once more what a certificate says, down to its serial number, with changes.
+
+    Args:
+        original: The certificate.
+        signer: Who signs this time.
+        key: The key to certify instead; the key identifier stays the original's.
+        subject: The subject to certify instead.
+        extensions: Extensions to add, or to take the place of the original's of the same kind.
+    """
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(original.subject if subject is None else subject)
+        .issuer_name(original.subject if signer.certificate is None else signer.certificate.subject)
+        .public_key(original.public_key() if key is None else key.public_key())
+        .serial_number(original.serial_number)
+        .not_valid_before(original.not_valid_before_utc)
+        .not_valid_after(original.not_valid_after_utc)
+    )
+    changed = {extension.oid for extension in extensions}
+    kept = [extension for extension in original.extensions if extension.oid not in changed]
+    for extension in [*kept, *extensions]:
+        value = extension.value
+        if isinstance(value, x509.AuthorityKeyIdentifier) and signer.certificate is not None:
+            identifier = _key_identifier(signer.certificate)
+            value = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+        builder = builder.add_extension(value, critical=extension.critical)
     return builder.sign(signer.key, _hash_for(signer.key))
 
 

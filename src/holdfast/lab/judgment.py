@@ -6,6 +6,7 @@ whether bytes of the application reached the attacker, and how far the connectio
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Moment", "Outcome", "Result", "Run", "judge", "judge_control", "unfinished"]
 
-# What an SMTP client may say before TLS and after it has failed (RFC 3207); anything else is mail.
-_HARMLESS = (b"EHLO", b"HELO", b"STARTTLS", b"NOOP", b"RSET", b"QUIT")
+# What a mail client may say before TLS and after it has failed (RFC 3207, RFC 3501 section 6.1 with
+# a tag in front); anything else is mail.
+_HARMLESS = {
+    "smtp": re.compile(rb"(?:EHLO|HELO|STARTTLS|NOOP|RSET|QUIT)\b", re.IGNORECASE),
+    "imap": re.compile(rb"[!-~]+ (?:CAPABILITY|ID|STARTTLS|NOOP|LOGOUT)\b", re.IGNORECASE),
+}
 
 
 class Outcome(StrEnum):
@@ -56,11 +61,15 @@ class Run:
         exit_code: As in `subprocess`, a signal being negative; None if it had to be killed.
         last_line: The end of what the client printed.
         connections: The server's log.
+        in_effect: Whether what the attacker put into the client's surroundings had an effect.
+        loot: What the attacker found there afterwards.
     """
 
     exit_code: int | None
     last_line: str
     connections: tuple[Connection, ...]
+    in_effect: bool = True
+    loot: bytes = b""
 
     @property
     def attacked(self) -> tuple[Connection, ...]:
@@ -95,7 +104,9 @@ def judge_control(attack: Attack, run: Run) -> Result | None:
         outcome, detail = failure
         return Result(attack=attack, outcome=outcome, detail=f"honest server: {detail}")
     attacked = run.attacked
-    if any(connection.application_bytes for connection in attacked):
+    # Where the attacker is no server, the client has to be at its honest one and nowhere else.
+    reached = run.connections if attack.loot else attacked
+    if run.in_effect and any(connection.application_bytes for connection in reached):
         return None
     if attack.may_decline:
         return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=attack.may_decline)
@@ -109,11 +120,20 @@ def judge_control(attack: Attack, run: Run) -> Result | None:
 def judge(attack: Attack, run: Run) -> Result:
     """Judge the run against the attacker, after the honest server was accepted."""
     moment = _moment(attack.transport, run)
+    if run.loot:
+        return Result(
+            attack=attack,
+            outcome=Outcome.MISSED,
+            detail=f"the attacker found {len(run.loot)} bytes of secrets",
+        )
     if moment is Moment.AFTER:
         outcome, detail = Outcome.MISSED, _loot(attack.transport, run.attacked)
     elif failure := unfinished(run):
         outcome, detail = failure
-    elif moment is None and attack.misconfigure:
+    elif moment is None and run.connections:
+        reason = "found nothing" if attack.loot else "was not visited"
+        outcome, detail = Outcome.CAUGHT, f"the attacker {reason}"
+    elif moment is None and attack.may_stay_away:
         outcome, detail = Outcome.CAUGHT, "the client did not connect"
     elif moment is None:
         # It was caught by nothing: the attacker was never met.
@@ -138,7 +158,7 @@ def unfinished(run: Ending | Run) -> tuple[Outcome, str] | None:
 
 def _moment(transport: Transport, run: Run) -> Moment | None:
     connections = run.attacked
-    if not run.connections:
+    if not connections:
         return None
     if any(one.application_bytes or _in_the_clear(transport, one) for one in connections):
         return Moment.AFTER
@@ -159,9 +179,9 @@ def _loot(transport: Transport, connections: tuple[Connection, ...]) -> str:
 def _in_the_clear(transport: Transport, connection: Connection) -> bytes:
     """Return what came outside of TLS and is not what everybody may hear."""
     plain = RecordFraming().outside(connection.received_plain)
-    if transport == "smtp":
+    if harmless := _HARMLESS.get(transport):
         lines = plain.splitlines(keepends=True)
-        return b"".join(line for line in lines if not line.upper().startswith(_HARMLESS))
+        return b"".join(line for line in lines if not harmless.match(line))
     return plain
 
 

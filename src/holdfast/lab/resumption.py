@@ -1,4 +1,4 @@
-"""Servers that keep their sessions while the world around them changes, for attacks on resumption.
+"""Servers that keep sessions and connections while the world around them changes.
 
 The attacks come in pairs, one for each TLS version, since the two resume in different ways (RFC
 5077 and RFC 8446 section 2.2). What a pair does is the same, and stands here.
@@ -6,13 +6,13 @@ The attacks come in pairs, one for each TLS version, since the two resume in dif
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 from holdfast.lab.dialogues import lead_on
 from holdfast.lab.server import LabServer
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from holdfast.lab.authorities import Identity
@@ -28,15 +28,23 @@ def two_hosts(stage: Stage, identity: Identity, version: ssl.TLSVersion) -> LabS
     return _server(identity, version, [_nothing], stage)
 
 
-def key_denied_meanwhile(stage: Stage, version: ssl.TLSVersion) -> LabServer:
-    """Return a server whose key the policy denies once the client has been there."""
+def key_denied_meanwhile(
+    stage: Stage, version: ssl.TLSVersion | None = None, *, hangs_up: bool = True
+) -> LabServer:
+    """Return a server whose key the policy denies once the client has been there.
+
+    Args:
+        stage: Whose policy changes.
+        version: The only TLS version that it speaks; None: any.
+        hangs_up: Let the client connect anew for each request.
+    """
     successor = stage.issuing.issue(stage.host)
     changed = stage.policy_toml(pins=(successor.spki_pin,), denied=(stage.pin,))
     stops = [lambda: stage.publish(changed), _nothing]
-    return _server(stage.server, version, stops, stage, _NOTICE)
+    return _server(stage.server, version, stops, stage, _NOTICE, hangs_up=hangs_up)
 
 
-def key_replaced_meanwhile(stage: Stage, version: ssl.TLSVersion) -> LabServer:
+def key_replaced_meanwhile(stage: Stage, version: ssl.TLSVersion | None = None) -> LabServer:
     """Return a server that goes over to a new key, once the policy has pinned it too."""
     successor = stage.issuing.issue(stage.host)
     changed = stage.policy_toml(pins=(stage.pin, successor.spki_pin))
@@ -52,14 +60,16 @@ def _nothing() -> None:
 
 def _server(
     identity: Identity,
-    version: ssl.TLSVersion,
+    version: ssl.TLSVersion | None,
     stops: list[Callable[[], None]],
     stage: Stage,
     pause: float = 0,
+    *,
+    hangs_up: bool = True,
 ) -> LabServer:
     return LabServer(
         identity,
-        minimum_version=version,
-        maximum_version=version,
-        dialogue=lead_on(stage.host, stops, pause=pause),
+        minimum_version=version or ssl.TLSVersion.TLSv1_2,
+        maximum_version=version or ssl.TLSVersion.TLSv1_3,
+        dialogue=lead_on(stage.host, stops, pause=pause, hangs_up=hangs_up),
     )

@@ -131,21 +131,26 @@ class Runner:
 
     def policy_sha256(self, attack: Attack) -> str:
         """Return the digest of the policy that the client is given at first, in hexadecimal."""
-        return hashlib.sha256(attack.policy_toml(self._stage).encode("ascii")).hexdigest()
+        policy = attack.policy_toml(attack.setting(self._stage))
+        return hashlib.sha256(policy.encode("ascii")).hexdigest()
 
     def _why_not(self, attack: Attack) -> str | None:
         if attack.transport not in self._transports:
             return f"needs --transport {attack.transport}"
-        host = attack.host(self._stage)
-        if not _leads_here(host):
-            return f"the name {host} does not lead to {LOOPBACK} here: a line in /etc/hosts helps"
+        written = attack.host(self._stage), attack.told(self._stage).get("host")
+        for host in filter(None, written):
+            if not _leads_here(host):
+                return (
+                    f"the name {host} does not lead to {LOOPBACK} here: a line in /etc/hosts helps"
+                )
         takes = self._command.takes
         if attack.denied and not takes("policy") and takes("pin", "backup"):
             return "the command takes pins and no policy, so it knows no denied keys"
         return None
 
     def _judged_control(self, attack: Attack) -> Result | None:
-        same = attack.honest, attack.host(self._stage), attack.policy_toml(self._stage)
+        policy = attack.policy_toml(attack.setting(self._stage))
+        same = attack.control, attack.host(self._stage), policy
         with self._choosing_control:
             is_first = same not in self._controls
             control = self._controls.setdefault(same, Future())
@@ -159,7 +164,7 @@ class Runner:
 
     def _judged_attack(self, attack: Attack) -> Result:
         try:
-            told = attack.misconfigure(self._stage) if attack.misconfigure else {}
+            told = attack.told(attack.setting(self._stage))
             return judge(attack, self._run_against(attack.rogue, attack, "attack", told))
         except HoldfastError as error:
             return Result(attack=attack, outcome=Outcome.NOT_APPLICABLE, detail=str(error))
@@ -172,8 +177,10 @@ class Runner:
         told: dict[str, str] | None = None,
     ) -> Run:
         told = told or {}
+        stage = attack.setting(self._stage)
         folder = self._folder / f"{attack.id}-{part}"
         folder.mkdir()
+        found = folder / "found"
         policy = folder / "pins.toml"
 
         def publish(text: str) -> None:
@@ -181,16 +188,31 @@ class Runner:
             new.write_text(text, "ascii")
             new.replace(policy)  # clients never see half of it
 
-        publish(told.get("policy", attack.policy_toml(self._stage)))
-        with make(replace(self._stage, publish=publish)) as server:
+        publish(told.get("policy", attack.policy_toml(stage)))
+        files = {"policy": str(policy)}
+        if "anchors" in told:
+            anchors = folder / "anchors.pem"
+            anchors.write_text(told["anchors"], "ascii")
+            files["anchors"] = str(anchors)
+        variables: dict[str, str] = {}
+        if attack.environment:
+            found.mkdir()
+            variables = attack.environment(found)
+        with make(replace(stage, publish=publish)) as server:
             with self._way_to(server):
-                values = self._values(attack, server) | told | {"policy": str(policy)}
-                ending = self._command.run(values, folder / "output")
+                host = told.get("host", attack.host(stage))
+                values = self._values(attack, stage, server, host) | told | files
+                ending = self._command.run(values, folder / "output", variables)
             with contextlib.suppress(TimeoutError):  # the log as it stands is evidence too
                 server.wait_until(
                     lambda seen: bool(seen) and all(one.closed for one in seen), _SETTLING
                 )
-            return Run(**ending._asdict(), connections=self._connections(server))
+            return Run(
+                **ending._asdict(),
+                connections=self._connections(server),
+                in_effect=attack.in_effect is None or attack.in_effect(found),
+                loot=attack.loot(found) if attack.loot else b"",
+            )
 
     def _way_to(self, server: LabServer) -> contextlib.AbstractContextManager[object]:
         """Lead clients to the server while this is entered. They come by themselves here."""
@@ -200,18 +222,18 @@ class Runner:
         """Return the evidence."""
         return server.connections
 
-    def _values(self, attack: Attack, server: LabServer) -> dict[str, str]:
+    def _values(self, attack: Attack, stage: Stage, server: LabServer, host: str) -> dict[str, str]:
         """Return what the place-holders, and the variables of the same names, stand for."""
-        host = attack.host(self._stage)
         slash = "/" * (attack.transport == "https")
-        return {
+        proxy = {"proxy": f"{attack.proxy}://{stage.host}:{server.port}"} if attack.proxy else {}
+        return proxy | {
             "url": f"{attack.transport}://{host}:{server.port}{slash}",
             "host": host,
             "port": str(server.port),
             "anchors": str(self._anchors),
-            "pin": self._stage.pin,
-            "backup": self._stage.backup_pin,
-            "cert_pin": self._stage.server.cert_pin,
+            "pin": stage.pin,
+            "backup": stage.backup_pin,
+            "cert_pin": stage.server.cert_pin,
             "client_certificate": str(self._client_certificate),
         }
 

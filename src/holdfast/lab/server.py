@@ -13,7 +13,7 @@ import ssl
 from typing import TYPE_CHECKING, Literal, Self
 
 from holdfast.lab.connection_log import Connection, ConnectionLog
-from holdfast.lab.dialogues import Dialogue, http_dialogue, smtp_dialogue
+from holdfast.lab.dialogues import Dialogue, http_dialogue, imap_dialogue, smtp_dialogue
 from holdfast.lab.loop_thread import LoopThread
 from holdfast.lab.server_stream import RecordingObject, ServerStream, note_server_name
 
@@ -46,11 +46,12 @@ class LabServer:
         maximum_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
         client_anchors: Sequence[Authority] = (),
         require_client_certificate: bool = True,
+        asks_later: bool = False,
         alpn: Sequence[str] = (),
         body: bytes = b"hello from the lab\n",
         redirects: Mapping[str, str] | None = None,
         dialogue: Dialogue | None = None,
-        starttls: Literal["smtp"] | Dialogue | None = None,
+        starttls: Literal["smtp", "imap"] | Dialogue | None = None,
         handshake_timeout: float = 10.0,
         linger: float = 1.0,
     ) -> None:
@@ -64,11 +65,12 @@ class LabServer:
             maximum_version: The newest TLS version to speak.
             client_anchors: Ask for a client certificate that leads to one of these.
             require_client_certificate: Refuse clients that show none when asked.
+            asks_later: Do not ask in the handshake, but when the dialogue does.
             alpn: Application protocols to offer, the preferred one first.
             body: What HTTP requests are answered with.
             redirects: From paths to the locations that HTTP clients are sent to instead.
             dialogue: What to say once connected (over TLS), instead of HTTP.
-            starttls: Begin in the clear: "smtp" speaks SMTP; a dialogue of your own calls
+            starttls: Begin in the clear: "smtp" and "imap" speak that; a dialogue of your own calls
                 `ServerStream.start_tls` when the time has come.
             handshake_timeout: Seconds that a client has for a handshake when connecting.
             linger: Seconds to listen at most to a client with which the server has finished.
@@ -93,6 +95,7 @@ class LabServer:
                 require_client_certificate=require_client_certificate,
                 alpn=alpn,
             )
+            context.post_handshake_auth = asks_later
             context.sslobject_class = RecordingObject
             context.sni_callback = note_server_name
             return context
@@ -102,7 +105,8 @@ class LabServer:
         self._contexts = [context_for(identity)] if identity else []
         self._dialogue = dialogue or http_dialogue(body, redirects or {})
         if starttls:
-            self._dialogue = smtp_dialogue if starttls == "smtp" else starttls
+            known = {"smtp": smtp_dialogue, "imap": imap_dialogue}
+            self._dialogue = known[starttls] if isinstance(starttls, str) else starttls
         self._tls_first = bool(self._contexts) and not starttls
         self._name, self._address = name, address
         self._handshake_timeout, self._linger = handshake_timeout, linger
@@ -231,9 +235,15 @@ class LabServer:
             record.update(closed=True)
 
         # A callback, because a task that is cancelled before its first step runs no `finally`.
-        clients.create_task(self._attend(connection, record)).add_done_callback(close)
+        clients.create_task(self.attend(connection, record)).add_done_callback(close)
 
-    async def _attend(self, connection: socket.socket, record: Record) -> None:
+    async def attend(self, connection: socket.socket, record: Record) -> None:
+        """Serve one connection, accepted here or by a server around this one.
+
+        Args:
+            connection: The non-blocking socket; it stays the caller's to close.
+            record: Where to note what is seen; so is that it is closed.
+        """
         context = (lambda: self._contexts[-1]) if self._contexts else None
         stream = ServerStream(connection, record, context)
         try:
@@ -244,3 +254,5 @@ class LabServer:
         except Exception as error:  # noqa: BLE001 (whatever went wrong belongs into the log)
             record.update(error=repr(error))
         await stream.finish(self._linger)
+        if stream.record is not record:  # the dialogue has begun another entry
+            stream.record.update(closed=True)

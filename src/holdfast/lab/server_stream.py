@@ -119,6 +119,9 @@ class ServerStream:
         self._buffer = b""
         self._expects_records = False
         self._client_has_gone = False
+        self._has_asked = False
+        self._begins_entry = False
+        self._handshake: dict[str, object] = {}
 
     async def start_tls(self) -> None:
         """Do the handshake and note how it went; what came before it in the clear is dropped.
@@ -134,13 +137,56 @@ class ServerStream:
             tls.record = self.record
         await self._drive(tls.do_handshake)
         self._tls = tls
-        self.record.update(
-            handshake_completed=True,
-            version=tls.version(),
-            alpn=tls.selected_alpn_protocol(),
-            resumed=bool(tls.session_reused),
-            client_certificate=tls.getpeercert(binary_form=True),
-        )
+        self._handshake = {
+            "handshake_completed": True,
+            "version": tls.version(),
+            "alpn": tls.selected_alpn_protocol(),
+            "resumed": bool(tls.session_reused),
+            "client_certificate": tls.getpeercert(binary_form=True),
+        }
+        self.record.update(**self._handshake)
+
+    async def client_speaks_tls(self) -> bool:
+        """Wait for the client's first byte, leave it where it is, and tell whether it is TLS."""
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._socket, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(self._socket)
+        first = self._socket.recv(1, socket.MSG_PEEK)
+        return bool(first) and first[0] in _RECORD_TYPES
+
+    def forget_plain(self) -> None:
+        """Strike what came in the clear so far: it had to be said there, and is no loot."""
+        self.record.update(plain_bytes=0, received_plain=b"")
+
+    def begin_entry(self) -> None:
+        """Note what comes next in another entry, if anything comes: this one is a prelude to it."""
+        self.record.update(prelude=True)
+        self._begins_entry = True
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol agreed on."""
+        return self._tls.selected_alpn_protocol() if self._tls else None
+
+    async def ask_for_certificate(self) -> None:
+        """Ask for the client's certificate after a TLS 1.3 handshake (RFC 8446 section 4.6.2).
+
+        It comes while reading, and is noted then.
+
+        Raises:
+            OSError: The client has not offered to be asked.
+        """
+        if self._tls is None:
+            raise RuntimeError("there is no TLS in which to ask for a certificate")
+        self._tls.verify_client_post_handshake()
+        self._has_asked = True
+        # OpenSSL sends the request with the next step, whichever it is.
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+        await self._flush()
 
     @property
     def port(self) -> int:
@@ -241,6 +287,12 @@ class ServerStream:
             data = await self._drive(partial(self._tls.read, _CHUNK))
         except (ssl.SSLEOFError, ConnectionError):
             return b""
+        self._note_answer()
+        if data and self._begins_entry:
+            self._begins_entry = False
+            self.record.update(closed=True)
+            self.record = self.record.follow()
+            self.record.update(**self._handshake)
         self.record.add_application_bytes(data)
         return data
 
@@ -250,7 +302,7 @@ class ServerStream:
             try:
                 return step()
             except ssl.SSLWantReadError:
-                pass
+                self._note_answer()
             finally:
                 await self._flush()
             data = await self._receive_raw()
@@ -258,6 +310,14 @@ class ServerStream:
                 self._incoming.write(data)
             else:
                 self._incoming.write_eof()
+
+    def _note_answer(self) -> None:
+        """Note the certificate that was asked for later. It comes without data, and may end all."""
+        if self._tls is None or not self._has_asked:
+            return
+        with contextlib.suppress(ValueError):  # it is on its way
+            if certificate := self._tls.getpeercert(binary_form=True):
+                self.record.update(client_certificate=certificate)
 
     async def _receive_raw(self, limit: int = _CHUNK) -> bytes:
         data = await asyncio.get_running_loop().sock_recv(self._socket, limit)

@@ -75,8 +75,10 @@ class ShippedClientRunner(Runner):
     def _why_not(self, attack: Attack) -> str | None:
         if attack.transport != "https":
             return "an HTTP proxy is no way for it"
-        if attack.host(self._stage) != self._stage.host:
+        if attack.host(self._stage) != self._stage.host or attack.spelling:
             return "the client's URL is fixed"
+        if attack.proxy or attack.environment:
+            return "the client has its proxy and its variables"
         if attack.policy or attack.misconfigure:
             return "the client's pins are fixed"
         if attack.holds:
@@ -123,7 +125,9 @@ class ShippedClientRunner(Runner):
         leaks = [Connection(plain_bytes=len(line), received_plain=line) for line in lines]
         return (*server.connections, *leaks)
 
-    def _values(self, _attack: Attack, _server: LabServer) -> dict[str, str]:
+    def _values(
+        self, _attack: Attack, _stage: Stage, _server: LabServer, _host: str
+    ) -> dict[str, str]:
         return self._fixed_values()
 
     def _fixed_values(self) -> dict[str, str]:

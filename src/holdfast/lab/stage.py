@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self
 
 from holdfast.lab.authorities import Authority, Identity, new_key
+from holdfast.lab.key_encoding import ecdsa_sha256, spki_for_pss, spki_of, with_spki
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cryptography import x509
 
-__all__ = ["LOOPBACK", "Stage"]
+__all__ = ["LOOPBACK", "Stage", "Unlisted", "UnusualKind"]
+
+UnusualKind = Literal["ed25519", "ec-521", "rsa-pss"]
+Unlisted = Literal["refuse", "allow"]
 
 LOOPBACK = "127.0.0.1"  # where each server of an attack listens
 
@@ -46,6 +50,7 @@ class Stage:
     client: Identity
     host: str = _HOST
     publish: Callable[[str], None] = _nobody_reads
+    _kept: dict[UnusualKind, Identity] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def new(cls, host: str = _HOST) -> Self:
@@ -87,6 +92,20 @@ class Stage:
             host=host,
         )
 
+    def unusual(self, kind: UnusualKind, authority: Authority | None = None) -> Identity:
+        """Return an identity for `host` with a key of a kind that few servers have.
+
+        Args:
+            kind: The kind.
+            authority: Who certifies it; `issuing`, and then it is the same key each time.
+        """
+        if authority is not None:
+            return _unusual(authority, self.host, kind)
+        if kind not in self._kept:
+            # Two threads may come here at once: the first to be done counts.
+            self._kept.setdefault(kind, _unusual(self.issuing, self.host, kind))
+        return self._kept[kind]
+
     @property
     def pin(self) -> str:
         """The pin of the honest server's key, `sha256/...`."""
@@ -109,6 +128,8 @@ class Stage:
         pinned_ca: str | None = None,
         pins: tuple[str, ...] = (),
         others: Mapping[str, tuple[str, ...]] | None = None,
+        hosts: tuple[str, ...] | None = None,
+        unlisted: Unlisted = "refuse",
     ) -> str:
         """Return a `pins.toml` that pins both keys for `host` and 127.0.0.1.
 
@@ -117,9 +138,11 @@ class Stage:
             pinned_ca: The pin of a CA, to be pinned instead, with the backup key as its second.
             pins: Pins of other keys, to be pinned instead of the server's.
             others: Hosts that have pins of their own, of CAs.
+            hosts: Hosts to pin them for instead.
+            unlisted: What becomes of other hosts.
         """
         others = others or {}
-        hosts = tuple(host for host in (self.host, LOOPBACK) if host not in others)
+        hosts = tuple(host for host in hosts or (self.host, LOOPBACK) if host not in others)
         pinned = (
             f"ca = {_toml_array((pinned_ca, self.backup_pin))}\n"
             if pinned_ca
@@ -130,8 +153,17 @@ class Stage:
             _pin_set(f"other-{number}", (host,), f"ca = {_toml_array(cas)}\n")
             for number, (host, cas) in enumerate(others.items(), 1)
         ]
-        head = f'[holdfast]\nformat = 1\nunlisted = "refuse"\ndenied = {_toml_array(denied)}\n'
+        head = f'[holdfast]\nformat = 1\nunlisted = "{unlisted}"\ndenied = {_toml_array(denied)}\n'
         return "\n".join([head, *sets])
+
+
+def _unusual(authority: Authority, host: str, kind: UnusualKind) -> Identity:
+    if kind != "rsa-pss":
+        return authority.issue(host, LOOPBACK, kind=kind)
+    plain = authority.issue(host, LOOPBACK, kind="rsa")
+    spki = spki_for_pss(spki_of(plain.certificate))
+    leaf = with_spki(plain.certificate, spki, ecdsa_sha256(authority.key))
+    return Identity(plain.key, (leaf, *plain.chain[1:]))
 
 
 def _pin_set(name: str, hosts: tuple[str, ...], pins: str) -> str:

@@ -11,11 +11,9 @@ identifiers are text that the issuer chooses, and prove nothing.
 
 from __future__ import annotations
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
 from holdfast.lab.attack import AttackClass
-from holdfast.lab.authorities import Authority, Identity, PrivateKey, new_key
+from holdfast.lab.authorities import Authority, Identity, new_key
+from holdfast.lab.issuance import certified_again
 from holdfast.lab.server import LabServer
 from holdfast.lab.stage import Stage
 
@@ -32,26 +30,8 @@ def pinned_ca(stage: Stage) -> str:
 def rogue(stage: Stage) -> LabServer:
     """Show the copies."""
     ca_key, key = new_key(), new_key()
-    ca = Authority(ca_key, _copy(stage.issuing.certificate, ca_key, stage.rogue))
-    leaf = _copy(stage.server.certificate, key, ca)
-    return LabServer(Identity(key, (leaf, ca.certificate)))
-
-
-def _copy(original: x509.Certificate, key: PrivateKey, signer: Authority) -> x509.Certificate:
-    """Certify another key with everything else as in the original, but for who signed."""
-    identifier = signer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(original.subject)
-        .issuer_name(signer.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(original.serial_number)
-        .not_valid_before(original.not_valid_before_utc)
-        .not_valid_after(original.not_valid_after_utc)
+    ca = Authority(
+        ca_key, certified_again(stage.issuing.certificate, stage.rogue.signer, key=ca_key)
     )
-    for extension in original.extensions:
-        value = extension.value
-        if isinstance(value, x509.AuthorityKeyIdentifier):
-            value = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier.value)
-        builder = builder.add_extension(value, critical=extension.critical)
-    return builder.sign(signer.key, hashes.SHA256())
+    leaf = certified_again(stage.server.certificate, ca.signer, key=key)
+    return LabServer(Identity(key, (leaf, ca.certificate)))
