@@ -18,7 +18,7 @@ def test_headers_are_read() -> None:
 
     assert [True, False] == [rule.enforced for rule in reading.rules]
     assert all((ONE, TWO) == rule.anywhere for rule in reading.rules)
-    assert ["expiry", "depth-of-subdomains", "setting", "setting"] == [
+    assert ["expiry", "depth-of-subdomains", "reports", "setting"] == [
         loss.kind.value for loss in reading.losses
     ]
     assert FORMAT.write is None

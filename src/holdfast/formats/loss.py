@@ -33,6 +33,7 @@ class LossKind(StrEnum):
     CHAIN = "chain-verification"
     CLIENTS = "clients"
     DENIED = "denied-keys"
+    DUPLICATE = "duplicate"
     EXPIRY = "expiry"
     HOSTS = "hosts"
     IP_ADDRESSES = "ip-addresses"
@@ -40,9 +41,11 @@ class LossKind(StrEnum):
     NUMBER_OF_PINS = "number-of-pins"
     OVERLAP = "several-rules"
     POSITION = "position"
+    REPORTS = "reports"
     REPORT_ONLY = "report-only"
     SETTING = "setting"
     SUBDOMAINS = "depth-of-subdomains"
+    UNREACHED_HOST = "host-without-effect"
     UNLISTED = "unlisted"
 
 
@@ -56,6 +59,7 @@ class Loss:
         place: Where it stands at the source, as a key of the policy or a place in the file.
         consequence: What follows, in one sentence.
         subject: The pin set or entry that it is about; None where it is about all of them.
+        stated: What the file has there, where lint looks at it: a host, an address, a time.
     """
 
     kind: LossKind
@@ -63,6 +67,7 @@ class Loss:
     place: str
     consequence: str
     subject: str | None = None
+    stated: str | None = None
 
 
 def which_matter(losses: Iterable[Loss]) -> tuple[Loss, ...]:
