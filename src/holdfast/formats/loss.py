@@ -33,6 +33,7 @@ class LossKind(StrEnum):
     CHAIN = "chain-verification"
     CLIENTS = "clients"
     DENIED = "denied-keys"
+    DROPPED_HOST = "dropped-host"
     DUPLICATE = "duplicate"
     EXPIRY = "expiry"
     HOSTS = "hosts"

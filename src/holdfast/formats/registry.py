@@ -14,7 +14,7 @@ from holdfast.errors import HoldfastError, PolicyError, Problem
 from holdfast.formats.loss import Loss
 from holdfast.formats.platform import Rule, Semantics
 
-__all__ = ["NAMES", "Format", "Reading", "format_named", "format_of"]
+__all__ = ["NAMES", "Format", "Reading", "format_named", "format_of", "recognized"]
 
 # Name -> module and the name of the format in it.
 _MODULES = {
@@ -110,8 +110,18 @@ def format_of(file_name: str, data: bytes) -> Format:
     Raises:
         HoldfastError: No format recognizes it, or a library is missing.
     """
-    for name in NAMES:
-        found = format_named(name)
-        if found.recognizes(file_name, data):
-            return found
-    raise HoldfastError(f"{file_name} is in no format that is known", hint="name it with --from")
+    found = recognized(file_name, data)
+    if found is None:
+        message = f"{file_name} is in no format that is known"
+        raise HoldfastError(message, hint="name it with --from")
+    return found
+
+
+def recognized(file_name: str, data: bytes) -> Format | None:
+    """Return the first format that recognizes a file, if one does.
+
+    Raises:
+        HoldfastError: A library is missing.
+    """
+    formats = map(format_named, NAMES)
+    return next((found for found in formats if found.recognizes(file_name, data)), None)

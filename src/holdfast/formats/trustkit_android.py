@@ -94,7 +94,7 @@ def _of_reports(element: etree._Element, address: str | None) -> Loss:
 
 def _of_dropped(config: etree._Element, host: str) -> Loss:
     return Loss(
-        kind=LossKind.UNREACHED_HOST,
+        kind=LossKind.DROPPED_HOST,
         effect=Effect.NEITHER,
         place=place_of(config),
         consequence=f"{host} is not pinned by TrustKit, which keeps the last <domain> only; it is "

@@ -79,7 +79,11 @@ def _rules_in(
         if exempt and len(entry) > 1:
             fix = "remove the other keys of the domain"
             problems.append(Problem(place, f"{_EXEMPT} stands alone", fix))
-        elif not exempt and len(pins) < (SEMANTICS.minimum if enforced else 1):
+        elif (
+            not exempt
+            and _EXEMPT_AS_MEANT not in entry
+            and len(pins) < (SEMANTICS.minimum if enforced else 1)
+        ):
             there, message = f"{place}.{_PINS}", "TrustKit wants more distinct pins"
             problems.append(Problem(there, message, "add a backup pin", Mistake.ONE_PIN))
         addresses = texts_in(entry, _REPORTS, place, problems)

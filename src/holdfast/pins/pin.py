@@ -67,6 +67,11 @@ class Pin:
                 mistake=Mistake.EMPTY_INPUT,
             )
 
+    @property
+    def is_certificate(self) -> bool:
+        """Whether it is over a whole certificate, and not over a key."""
+        return self.algorithm is PinAlgorithm.CERTIFICATE
+
     def __str__(self) -> str:
         """Return the canonical text."""
         return f"{self.algorithm.value}/{b2a_base64(self.digest, newline=False).decode('ascii')}"

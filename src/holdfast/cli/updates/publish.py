@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from holdfast.certificates.load_policy import load_policy
-from holdfast.cli.lint import is_public_suffix
 from holdfast.cli.options import format_option, policy_option
 from holdfast.cli.output import Format, print_json, print_lines
+from holdfast.cli.public_suffixes import is_public_suffix
 from holdfast.cli.updates.options import folder_argument, keys_option, opened, passphrase_option
 from holdfast.errors import HoldfastError
 from holdfast.findings.finding import Severity
