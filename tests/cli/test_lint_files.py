@@ -143,6 +143,9 @@ def test_the_format_can_be_named(run: Run, folder: Path) -> None:
     )
     assert {("config", "HF100")} == found(run("lint", "config", "--from", "apple", "--json").stdout)
     assert {("config", "HF100")} == found(run("lint", "config", "--json").stdout)
+    of_folder = run("lint", ".", "--from", "android")
+    assert (2, "") == (of_folder.returncode, of_folder.stdout)
+    assert ". is a folder" in of_folder.stderr
 
 
 def test_a_policy_stays_one_whatever_it_mentions(run: Run, folder: Path) -> None:
@@ -191,6 +194,25 @@ def test_limits(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "more than 10 bytes" in json.loads(large.stdout)[0]["reason"]
     assert (2, "") == (many.returncode, many.stdout)
     assert "more than 2 files" in many.stderr
+
+
+def test_what_nobody_reads_is_cut(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gravest findings stay, and that there are more is one too."""
+    monkeypatch.setattr(lint_files, "MOST_FINDINGS", 1)
+    (folder / "Pinner.kt").write_bytes((BAD / "Pinner.kt").read_bytes())
+    shutil.copy(BAD / "NoUpdate.java", folder)
+    shutil.copy(BAD / "OnePin.java", folder)
+    broken, fine, two = (
+        run("lint", name, "--json") for name in ("Pinner.kt", "NoUpdate.java", "OnePin.java")
+    )
+
+    assert {("Pinner.kt", "HF100"), ("Pinner.kt", "HF113")} == found(broken.stdout)
+    assert "there are 2 findings" in broken.stdout
+    assert (0, {("NoUpdate.java", "HF163")}) == (fine.returncode, found(fine.stdout))
+    assert (2, {("OnePin.java", "HF100"), ("OnePin.java", "HF116")}) == (
+        two.returncode,
+        found(two.stdout),
+    )
 
 
 def test_what_cannot_be_opened_is_told(

@@ -108,6 +108,43 @@ def test_pins_without_a_host(run: Run, folder: Path, identity: Identity, place: 
     assert "--endpoint" in without.stderr
 
 
+def test_each_endpoint_is_for_the_pins_of_its_host(
+    run: Run, folder: Path, identity: Identity, place: str
+) -> None:
+    """Not for those of other hosts; a file that cannot be used has none."""
+    shop = android(OTHER, identity.spki_pin, host="shop.test")
+    here = android(identity.spki_pin, OTHER)
+    both = here.replace("</network-security-config>", shop.partition(">")[2])
+    (folder / "both.xml").write_text(both)
+    (folder / "pins.toml").write_text(
+        f"""[holdfast]
+format = 1
+unlisted = "refuse"
+[pin_set.here]
+hosts = ["localhost"]
+mode = "enforce"
+leaf = ["{OTHER}"]
+backup = ["{identity.spki_pin}"]
+[pin_set.shop]
+hosts = ["shop.test"]
+mode = "enforce"
+leaf = ["{OTHER}"]
+backup = ["{identity.spki_pin}"]
+"""
+    )
+    (folder / "broken.xml").write_text("<network-security-config>")
+    live = ("--live", "--endpoint", place, "--anchors", "ca.pem", "--json")
+
+    assert [] == rules(run("lint", "both.xml", *live))
+    assert ["pin_set.here.backup[0]"] == [
+        one["place"]
+        for one in json.loads(run("lint", "pins.toml", *live).stdout)
+        if one["rule"] == "HF118"
+    ]
+    broken = run("lint", "broken.xml", *live)
+    assert (["HF100"], 2) == (rules(broken), broken.returncode)
+
+
 def test_silence_is_undetermined(
     run: Run, folder: Path, identity: Identity, server: LabServer, place: str
 ) -> None:

@@ -20,10 +20,11 @@ def seen(
     organization: str | None = None,
     is_leaf: bool = True,
     life: timedelta | None = SHORT_LIFE,
+    name: str = "CN=x",
 ) -> Seen:
     """Return a certificate of a server."""
     end = None if life is None else NOW + life
-    return Seen(frozenset(pins), "CN=x", organization, is_leaf, NOW, end, "https://a.test:443")
+    return Seen(frozenset(pins), name, organization, is_leaf, NOW, end, "https://a.test:443")
 
 
 def rule(*pins: Pin) -> Pinned:
@@ -70,6 +71,8 @@ def test_each_backup_of_a_set_is_looked_for(make_set: Callable[..., PinSet]) -> 
         (seen(CA, organization="Example", is_leaf=False), []),
         (seen(CA, organization=None, is_leaf=False), []),
         (seen(NEXT, organization="Amazon", is_leaf=False), []),
+        (seen(CA, organization="Let's Encrypt", is_leaf=False), ["HF119"]),
+        (seen(CA, organization="Let's Encrypt", is_leaf=False, name="O=x,CN=Root YE"), []),
         (seen(CA, Pin.of_spki(b"root"), organization="Amazon", is_leaf=False), []),
     ],
 )

@@ -88,9 +88,8 @@ def command(  # noqa: PLR0913 (each is an option)
         public_roots=named_public_roots(),
         clients_live_until=client_lives_until and client_lives_until.replace(tzinfo=UTC),
     )
-    checked = [
-        lint_file(file, format_name, known) for file in dict.fromkeys(files_in(files or (policy,)))
-    ]
+    meant = files_in(files or (policy,), with_format=format_name is not None)
+    checked = [lint_file(file, format_name, known) for file in dict.fromkeys(meant)]
     is_whole = True
     if live:
         trusted = given_anchors(anchors)

@@ -15,13 +15,15 @@ from pathlib import Path
 from holdfast.certificates.load_policy import load_policy
 from holdfast.cli.project_file import read_limited
 from holdfast.errors import HoldfastError, PolicyError, Problem
-from holdfast.findings.finding import Finding
+from holdfast.findings.finding import Finding, Severity
 from holdfast.formats.lint import lint, problems_as_findings
 from holdfast.formats.lint_platform import Circumstances, platform_findings
+from holdfast.formats.lint_text import UNUSABLE
 from holdfast.formats.registry import Format, Reading, format_named, recognized
 from holdfast.pins.policy import Policy
 
 MOST_FILES = 20_000
+MOST_FINDINGS = 5_000  # of one file of another platform
 _HEAD = 1024 * 1024  # bytes, by which a file is recognized
 _POLICY_MARK = b"\n[holdfast]"
 # The suffixes of files that may be meant, where not even their beginning can be read.
@@ -79,8 +81,12 @@ class Linted:
         return replace(self, findings=(*self.findings, *named))
 
 
-def files_in(given: Sequence[Path]) -> Iterator[Path]:
+def files_in(given: Sequence[Path], *, with_format: bool = False) -> Iterator[Path]:
     """Yield the files that are named, and those in folders that may be meant.
+
+    Args:
+        given: Files and folders.
+        with_format: Whether their format is given too, which a folder's files do not share.
 
     Raises:
         HoldfastError: A folder holds too many files, or none that is recognized.
@@ -89,6 +95,8 @@ def files_in(given: Sequence[Path]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
+        if with_format:
+            raise HoldfastError(f"{path} is a folder", hint="--from is for files that are named")
         found = [file for file in _walk(path) if _is_meant(file)]
         if not found:
             raise HoldfastError(
@@ -187,6 +195,17 @@ def _lint_policy(file: Path, known: Circumstances) -> Linted:
 
 def _lint_platform(file: Path, platform: Format, data: bytes, known: Circumstances) -> Linted:
     reading = platform.scan(data)
-    found = tuple(platform_findings(reading, platform.semantics, known))
-    linted = Linted(file=file, platform=platform, reading=reading, is_usable=not reading.problems)
+    found = _not_too_many(list(platform_findings(reading, platform.semantics, known)))
+    is_usable = not reading.problems and all(one.rule != UNUSABLE.id for one in found)
+    linted = Linted(file=file, platform=platform, reading=reading, is_usable=is_usable)
     return linted.with_findings(found)
+
+
+def _not_too_many(findings: list[Finding]) -> list[Finding]:
+    """Cut what nobody reads and takes minutes to print; that it was cut is a finding too."""
+    if len(findings) <= MOST_FINDINGS:
+        return findings
+    gravity = list(Severity)
+    findings.sort(key=lambda finding: gravity.index(finding.severity))
+    reason = f"there are {len(findings)} findings; only {MOST_FINDINGS} of them are told"
+    return [UNUSABLE.finding("", reason, "is it the right file?"), *findings[:MOST_FINDINGS]]

@@ -93,7 +93,7 @@ def _endpoints(linted: Linted, named: Sequence[Endpoint]) -> Iterator[tuple[Pinn
         semantics = linted.platform.semantics
         rules = counted(linted.reading.rules, semantics)
         endpoints = named or [
-            Endpoint("https", entry.host, DEFAULT_PORTS["https"])
+            Endpoint(semantics.scheme, entry.host, DEFAULT_PORTS[semantics.scheme])
             for rule in rules
             for entry in rule.hosts
             if Kinds.APEX in entry.kinds

@@ -58,7 +58,7 @@ def scan(data: bytes) -> Reading:
             *pins_in(spki, f"{place}.{_SPKI}", problems, losses),
             *_hashes(context, place, problems, losses),
         )
-        if not spki and _HASH not in context:
+        if not spki and not context.get(_HASH):
             continue
         rules.append(Rule(name=f"envoy-{len(rules) + 1}", hosts=(), leaf=pins, place=place))
         losses += _of_context(context, place)

@@ -11,7 +11,7 @@ from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.marked_text import text_of
 from holdfast.formats.platform import Rule, Semantics
 from holdfast.formats.registry import Format, Reading
-from holdfast.pins.pin import Pin
+from holdfast.pins.pin import Pin, quoted
 
 __all__ = ["FORMAT"]
 
@@ -39,7 +39,7 @@ def scan(data: bytes) -> Reading:
     for header in found:
         pins: list[tuple[str, Pin]] = []
         is_over = False
-        for name, value in _directives(header["value"]):
+        for name, value in _directives(header["value"], problems):
             if name == "pin-sha256":
                 pin = key_pin(value, name, problems)
                 if pin is not None:
@@ -63,11 +63,14 @@ def scan(data: bytes) -> Reading:
     return Reading(tuple(rules), tuple(dict.fromkeys(losses)), tuple(problems))
 
 
-def _directives(header: str) -> Iterator[tuple[str, str]]:
+def _directives(header: str, problems: list[Problem]) -> Iterator[tuple[str, str]]:
     for part in _PART.finditer(header):
         directive = _DIRECTIVE.fullmatch(part[0])
         if directive is not None:
             yield directive["name"].lower(), directive["quoted"] or directive["token"] or ""
+        elif part[0].strip():
+            message, fix = f"{quoted(part[0])} is no directive", "divide them by semicolons"
+            problems.append(Problem("Public-Key-Pins", message, fix))
 
 
 def _of(directive: str, value: str) -> Loss:

@@ -128,6 +128,7 @@ class Semantics:
         hosts: Whether the text names hosts at all; if not, it is for one rule.
         drops_dot: Whether a trailing dot of a host is dropped before it is looked up.
         folds_case: Whether the case of its letters is folded.
+        scheme: What its clients speak with a host, as endpoints have it.
         shipped: Whether the text is part of an application, which only a release changes.
     """
 
@@ -147,4 +148,5 @@ class Semantics:
     hosts: bool = True
     drops_dot: bool = False
     folds_case: bool = True
+    scheme: str = "https"
     shipped: bool = False

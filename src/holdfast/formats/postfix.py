@@ -27,6 +27,7 @@ SEMANTICS = Semantics(
     certificate_pins=True,
     one_entry_a_host=True,
     verifies=False,
+    scheme="smtp",
 )
 _LEVEL = "fingerprint"
 
