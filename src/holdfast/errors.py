@@ -23,7 +23,21 @@ its `hint`, where there is one, says what to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Mistake(StrEnum):
+    """What kind of mistake it is, where lint has a rule of its own for it."""
+
+    EMPTY_INPUT = "empty-input"  # the SHA-256 of nothing
+    ALL_ZERO = "all-zero"
+    LENGTH = "length"
+    ENCODING = "encoding"  # hexadecimal, URL-safe, unpadded
+    TWICE = "twice"
+    ONE_PIN = "one-pin"
+    NO_BACKUP = "no-backup"
+    MISSPELT_KEY = "misspelt-key"
 
 
 class HoldfastError(Exception):
@@ -42,6 +56,13 @@ class HoldfastError(Exception):
 
 class PinFormatError(HoldfastError, ValueError):
     """Text or bytes that are not an acceptable pin."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, mistake: Mistake | None = None
+    ) -> None:
+        """Keep what kind of mistake it is too, where it is a known one."""
+        super().__init__(message, hint=hint)
+        self.mistake = mistake
 
 
 class HostNameError(HoldfastError, ValueError):
@@ -97,6 +118,19 @@ class Problem:
     place: str
     message: str
     fix: str
+    mistake: Mistake | None = None
+
+    @classmethod
+    def of(cls, place: str, error: HoldfastError, otherwise: str) -> Problem:
+        """Return what an error says about a place.
+
+        Args:
+            place: Where the mistake stands.
+            error: What was raised.
+            otherwise: The fix, where the error has none.
+        """
+        mistake = error.mistake if isinstance(error, PinFormatError) else None
+        return cls(place, error.message, error.hint or otherwise, mistake)
 
     def __str__(self) -> str:
         """Return the problem on one line."""
@@ -106,7 +140,7 @@ class Problem:
     def under(self, place: str) -> Problem:
         """Return the same problem, seen from one level further out."""
         separator = "" if not self.place or self.place.startswith("[") else "."
-        return Problem(f"{place}{separator}{self.place}", self.message, self.fix)
+        return replace(self, place=f"{place}{separator}{self.place}")
 
 
 class PolicyError(HoldfastError, ValueError):

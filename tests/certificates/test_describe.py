@@ -45,6 +45,7 @@ def test_the_fields_are_told(make_certificate: Callable[..., bytes]) -> None:
             "spiffe://example.com/a",
         ),
         is_ca=True,
+        organization="xxx",
     )
     assert expected == describe(make_certificate(number=2))
 

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,28 @@ def test_file_that_cannot_be_used(run: Run, folder: Path) -> None:
     assert "error  HF100  pin_set.bank.typo: " in ran.stdout
     assert "error  HF100  pin_set.bank.strict: " in ran.stdout
     assert (2, "") == (ran.returncode, ran.stderr)
+
+
+@pytest.mark.parametrize(
+    ("pins", "rule"),
+    [
+        ('leaf = ["{0}"]', "HF116"),
+        ('leaf = ["{0}", "{1}"]', "HF117"),
+        ('leaf = ["{0}"]\nbackup = ["{0}"]', "HF115"),
+        ('leaf = ["{0}"]\nbackup = ["sha256/AAAA"]', "HF113"),
+    ],
+)
+def test_mistakes_with_a_rule_of_their_own(run: Run, folder: Path, pins: str, rule: str) -> None:
+    """They are errors of a policy as they are of a platform's file."""
+    text = SOUND.format(hosts="a.example.com", more="")
+    kept = [line for line in text.splitlines() if not line.startswith(("leaf", "backup"))]
+    known = re.findall(r"sha256/[A-Za-z0-9+/=]+", text)
+    (folder / "pins.toml").write_text("\n".join([*kept, pins.format(*known)]))
+
+    ran = run("lint")
+
+    assert 2 == ran.returncode
+    assert f"error  {rule}  pin_set.bank." in ran.stdout
 
 
 def test_several_files(run: Run, folder: Path) -> None:

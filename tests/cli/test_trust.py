@@ -5,11 +5,18 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from holdfast.certificates.spki import chain_certificate
-from holdfast.cli.trust import ends_as_expected, given_anchors, public_context, public_roots
+from holdfast.cli.trust import (
+    ends_as_expected,
+    given_anchors,
+    named_public_roots,
+    public_context,
+    public_roots,
+)
 from holdfast.errors import TrustStoreError
 from holdfast.lab.authorities import Authority
 from holdfast.pins.chain import VerifiedChain
 from holdfast.pins.evaluate import evaluate, without_path
+from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy, Unlisted
 
 
@@ -19,6 +26,16 @@ def test_public_roots_are_those_of_browsers() -> None:
 
     assert len(roots) > 100
     assert len(set(roots)) == len(roots)
+
+
+def test_public_roots_have_names() -> None:
+    """By the pins of their keys, which several roots may share, and of themselves."""
+    roots = named_public_roots()
+    x1 = roots[Pin.parse("sha256/C5+lpZ7tcVwmwQIMcRtPbsQtWLABXhQzejna0wHFr8M=")]
+
+    assert "Internet Security Research Group" == x1.organization
+    assert "CN=ISRG Root X1" in x1.name
+    assert len(public_roots()) == sum(pin.is_certificate for pin in roots)
 
 
 def test_given_anchors_stand_alone(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_headers_are_read() -> None:
 
     assert [True, False] == [rule.enforced for rule in reading.rules]
     assert all((ONE, TWO) == rule.anywhere for rule in reading.rules)
-    assert ["expiry", "depth-of-subdomains", "setting", "setting"] == [
+    assert ["expiry", "depth-of-subdomains", "reports", "setting"] == [
         loss.kind.value for loss in reading.losses
     ]
     assert FORMAT.write is None
@@ -26,9 +26,18 @@ def test_headers_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "no Public-Key-Pins"), ('Public-Key-Pins: pin-sha256="AA"', "pin")],
+    [
+        ("", "no Public-Key-Pins"),
+        ('Public-Key-Pins: pin-sha256="AA"', "pin"),
+        ('Public-Key-Pins: pin-sha256="AA" max-age=1', "no directive"),
+    ],
 )
 def test_mistakes_are_told(text: str, message: str) -> None:
     """No pins are no policy."""
     with pytest.raises(PolicyError, match=message):
         FORMAT.read(text.encode())
+
+
+def test_a_host_that_asks_to_be_forgotten_has_no_rule() -> None:
+    """RFC 7469 section 2.3.1."""
+    assert () == FORMAT.read(f"Public-Key-Pins: {PINS}; max-age=0".encode()).rules

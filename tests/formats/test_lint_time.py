@@ -11,6 +11,7 @@ from holdfast.pins.policy import BREAK_GLASS_LIMIT, Policy, Unlisted
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 LATER = NOW + timedelta(days=365)
+LIVES_UNTIL = NOW + timedelta(days=200)
 REPORT_ONLY = {"mode": Mode.REPORT_ONLY}
 
 
@@ -36,6 +37,7 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("HF122", "expires", _expiry(NOW + SECOND), _expiry(NOW)),
     ("HF122", "expires", _expiry(NOW + EXPIRY_NOTICE - SECOND), _expiry(NOW + EXPIRY_NOTICE)),
     ("HF123", "on_expiry", _expiry(LATER, OnExpiry.ALLOW), _expiry(LATER)),
+    ("HF126", "expires", _expiry(LIVES_UNTIL - SECOND), _expiry(LIVES_UNTIL)),
     (
         "HF123",
         "on_expiry",
@@ -62,7 +64,7 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
 
 def _findings(pin_set: PinSet) -> set[tuple[str, str]]:
     policy = Policy(unlisted=Unlisted.REFUSE, pin_sets=(pin_set,))
-    return {(finding.rule, finding.place) for finding in time_findings(policy, NOW)}
+    return {(finding.rule, finding.place) for finding in time_findings(policy, NOW, LIVES_UNTIL)}
 
 
 @pytest.mark.parametrize(("rule", "key", "spoiled", "near"), CASES)

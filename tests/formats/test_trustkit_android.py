@@ -65,7 +65,7 @@ def test_reports_that_go_elsewhere_are_a_loss() -> None:
     """To the default address too, unless that is switched off."""
     reading = FORMAT.read(config("<domain-config><trustkit-config/></domain-config>"))
 
-    assert ["setting"] == [loss.kind.value for loss in reading.losses]
+    assert ["reports"] == [loss.kind.value for loss in reading.losses]
 
 
 def test_each_host_gets_a_configuration_of_its_own() -> None:

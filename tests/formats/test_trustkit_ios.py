@@ -66,7 +66,7 @@ def test_one_pin_is_enough_to_report() -> None:
     reading = FORMAT.read(plist({"good.com": entry}))
 
     assert not reading.rules[0].enforced
-    assert ["setting"] == [loss.kind.value for loss in reading.losses]
+    assert ["reports"] == [loss.kind.value for loss in reading.losses]
 
 
 def test_addresses_for_reports_stay() -> None:

@@ -56,3 +56,16 @@ def test_who_signed_is_not_known() -> None:
     losses = FORMAT.read(json.dumps({"fingerprints": [entry]}).encode()).losses
 
     assert ["setting", "expiry"] == [loss.kind.value for loss in losses]
+
+
+@pytest.mark.parametrize("seconds", ["soon", -1, True, 10**15, 1.5])
+def test_ends_are_times(seconds: object) -> None:
+    """In whole seconds, and of years that there are."""
+    entry = {
+        "name": "a.test",
+        "fingerprint": b64encode(WHOLE.digest).decode(),
+        "expires": seconds,
+    }
+
+    with pytest.raises(PolicyError, match=r"expires: this is no time"):
+        FORMAT.read(json.dumps({"fingerprints": [entry]}).encode())

@@ -39,6 +39,8 @@ class CertificateDescription:
     names: tuple[str, ...]
     """The DNS names, IP addresses and URIs of subjectAltName."""
     is_ca: bool
+    organization: str | None = None
+    """The subject's organization (O), where it has just one."""
 
 
 def describe(der: bytes) -> CertificateDescription:
@@ -64,6 +66,7 @@ def describe(der: bytes) -> CertificateDescription:
             key=_read(lambda: _key(certificate), str),
             names=_read(lambda: _names(certificate), lambda reason: (reason,)),
             is_ca=_read(lambda: _is_ca(certificate), lambda _: False),
+            organization=_read(lambda: _organization(certificate), lambda _: None),
         )
 
 
@@ -111,6 +114,13 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
         return ()
     shown = (x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier)
     return tuple(str(name.value) for name in extension.value if isinstance(name, shown))
+
+
+def _organization(certificate: x509.Certificate) -> str | None:
+    from cryptography.x509.oid import NameOID
+
+    found = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return str(found[0].value) if len(found) == 1 else None
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

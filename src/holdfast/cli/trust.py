@@ -5,9 +5,13 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from holdfast.certificates.describe import describe
+from holdfast.certificates.spki import chain_certificate
 from holdfast.certificates.trust_anchors import is_expected_anchor, load_anchors
 from holdfast.cli.probe import verifying_context
+from holdfast.formats.lint_public_cas import PublicRoot
 from holdfast.pins.chain import VerifiedChain
+from holdfast.pins.pin import Pin, PinAlgorithm
 from holdfast.pins.verdict import Verdict
 
 
@@ -16,6 +20,18 @@ def public_roots() -> tuple[bytes, ...]:
     import certifi
 
     return load_anchors(certifi.where())
+
+
+def named_public_roots() -> dict[Pin, PublicRoot]:
+    """Return the public roots by the pins of their keys and of themselves, with whose they are."""
+    roots = {}
+    for der in public_roots():
+        about = describe(der)
+        certificate = chain_certificate(der)
+        root = PublicRoot(about.subject, about.organization or about.subject)
+        roots[Pin(PinAlgorithm.SPKI, certificate.spki_sha256)] = root
+        roots[Pin(PinAlgorithm.CERTIFICATE, certificate.cert_sha256)] = root
+    return roots
 
 
 def public_context(anchors: tuple[bytes, ...] | None) -> ssl.SSLContext:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from holdfast.errors import PolicyError, Problem
+from holdfast.errors import Problem
 from holdfast.formats.android_reading import ROOT, hosts_in, name_of, pinned_in
 from holdfast.formats.android_writing import write
 from holdfast.formats.loss import Effect, Loss, LossKind
@@ -32,14 +32,15 @@ SEMANTICS = Semantics(
     exemptions=(Kinds.APEX, Kinds.ANY_DEPTH),
     one_entry_a_host=True,
     drops_dot=True,
+    shipped=True,
 )
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read a configuration.
 
     Raises:
-        PolicyError: The platform would refuse it, or it is no such file.
+        PolicyError: It is no such file.
     """
     root = parse(data, ROOT)
     problems: list[Problem] = []
@@ -47,9 +48,7 @@ def read(data: bytes) -> Reading:
     seen: dict[str, etree._Element] = {}
     rules = _together(_rules_in(root, None, seen, problems, losses))
     losses += _beside(root)
-    if problems:
-        raise PolicyError(problems)
-    return Reading(rules, tuple(losses))
+    return Reading(rules, tuple(losses), tuple(problems))
 
 
 def _rules_in(
@@ -60,7 +59,7 @@ def _rules_in(
     losses: list[Loss],
 ) -> Iterator[Rule]:
     for config in elements(parent, "domain-config"):
-        pinned = pinned_in(config, problems) or inherited
+        pinned = pinned_in(config, problems, losses) or inherited
         hosts = tuple(hosts_in(config, seen, problems, losses))
         if hosts:
             rule = pinned or Rule(name="", hosts=(), exempt=True)
@@ -103,4 +102,4 @@ def _is_android(file_name: str, data: bytes) -> bool:
     return file_name.endswith(".xml") and b"<network-security-config" in data[:65536]
 
 
-FORMAT = Format(name="android", semantics=SEMANTICS, recognizes=_is_android, read=read, write=write)
+FORMAT = Format(name="android", semantics=SEMANTICS, recognizes=_is_android, scan=scan, write=write)

@@ -7,7 +7,8 @@ from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING
 
-from holdfast.errors import HoldfastError, PinFormatError, Problem
+from holdfast.errors import HoldfastError, Problem
+from holdfast.formats.dictionaries import distinct, key_pin
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.platform import Kinds, PlatformHost, Rule
 from holdfast.formats.xml_text import comments, elements, place_of
@@ -48,20 +49,21 @@ def hosts_in(
             )
         except HoldfastError as error:
             if "*" not in text:
-                problems.append(Problem(place, error.message, error.hint or "mend it"))
+                problems.append(Problem.of(place, error, "mend it"))
                 continue
             losses.append(
                 Loss(
-                    kind=LossKind.HOSTS,
+                    kind=LossKind.UNREACHED_HOST,
                     effect=Effect.NEITHER,
                     place=place,
                     consequence=f"{text} is no wildcard on Android and matches no host; it is left "
                     "out",
+                    stated=text,
                 )
             )
 
 
-def pinned_in(config: etree._Element, problems: list[Problem]) -> Rule | None:
+def pinned_in(config: etree._Element, problems: list[Problem], losses: list[Loss]) -> Rule | None:
     """Return the pins of a `<domain-config>` itself, in a rule without hosts."""
     pin_sets = elements(config, "pin-set")
     if len(pin_sets) > 1:
@@ -70,11 +72,18 @@ def pinned_in(config: etree._Element, problems: list[Problem]) -> Rule | None:
     if not pin_sets:
         return None
     expires = _expiration(pin_sets[0], problems)
-    pins = tuple(dict.fromkeys(_pins(pin_sets[0], problems)))
-    return Rule(name="", hosts=(), anywhere=pins, expires=expires, exempt=not pins)
+    pins = distinct(_pins(pin_sets[0], problems), losses)
+    return Rule(
+        name="",
+        hosts=(),
+        anywhere=pins,
+        expires=expires,
+        exempt=not elements(pin_sets[0], "pin"),
+        place=place_of(pin_sets[0]),
+    )
 
 
-def _pins(pin_set: etree._Element, problems: list[Problem]) -> Iterator[Pin]:
+def _pins(pin_set: etree._Element, problems: list[Problem]) -> Iterator[tuple[str, Pin]]:
     for element in elements(pin_set, "pin"):
         place = place_of(element)
         digest = element.get("digest")
@@ -82,10 +91,9 @@ def _pins(pin_set: etree._Element, problems: list[Problem]) -> Iterator[Pin]:
             fix = 'write digest="SHA-256"'
             problems.append(Problem(place, f"the digest is {digest}", fix))
             continue
-        try:
-            yield Pin.parse(f"sha256/{(element.text or '').strip()}")
-        except PinFormatError as error:
-            problems.append(Problem(place, error.message, error.hint or "take the pin again"))
+        pin = key_pin((element.text or "").strip(), place, problems)
+        if pin is not None:
+            yield place, pin
 
 
 def _expiration(pin_set: etree._Element, problems: list[Problem]) -> date | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdfast.errors import PolicyError, Problem
+from holdfast.errors import Problem
 from holdfast.formats.loss import Loss
 from holdfast.formats.marked_text import put_between_marks, text_of
 from holdfast.formats.okhttp import pattern_of
@@ -18,15 +18,16 @@ SEMANTICS = Semantics(
     title="Apache HttpClient",
     entries=(Kinds.APEX, Kinds.ONE_BELOW),
     overlap=Overlap.UNION,
+    shipped=True,
 )
 _CLASS = "SpkiPinningClientTlsStrategy"
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read the calls of `.add(...)` in source code.
 
     Raises:
-        PolicyError: HttpClient would refuse one, or the file is no text.
+        PolicyError: The file is no text.
     """
     problems: list[Problem] = []
     losses: list[Loss] = []
@@ -42,12 +43,10 @@ def read(data: bytes) -> Reading:
         if rule.hosts[0].kinds is Kinds.ONE_BELOW and "." not in rule.hosts[0].host:
             fix = "name at least two labels after it"
             problems.append(Problem(place, "the wildcard covers too much", fix))
-        if not rule.pins:
+        if len(addition.texts) == 1:
             problems.append(Problem(place, "the rule has no pin", "add one"))
         rules.append(rule)
-    if problems:
-        raise PolicyError(problems)
-    return Reading(tuple(rules), tuple(losses))
+    return Reading(tuple(rules), tuple(losses), tuple(problems))
 
 
 def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
@@ -64,4 +63,4 @@ def _is_apache(file_name: str, data: bytes) -> bool:
     return file_name.endswith((".java", ".kt")) and _CLASS.encode() in data
 
 
-FORMAT = Format(name="apache", semantics=SEMANTICS, recognizes=_is_apache, read=read, write=write)
+FORMAT = Format(name="apache", semantics=SEMANTICS, recognizes=_is_apache, scan=scan, write=write)

@@ -14,10 +14,10 @@ from typing import Any
 
 from holdfast.errors import PolicyError, Problem
 from holdfast.formats.dictionaries import flag_in, host_of, pins_in, table_in
+from holdfast.formats.loss import Loss
 from holdfast.formats.platform import Kinds, Overlap, Places, PlatformHost, Rule, Semantics
 from holdfast.formats.plist_text import parse, serialize
 from holdfast.formats.registry import Format, Reading
-from holdfast.pins.pin import Pin
 
 __all__ = ["FORMAT"]
 
@@ -28,6 +28,7 @@ SEMANTICS = Semantics(
     places=Places.BOTH_ROLES,
     addresses=False,
     one_entry_a_host=True,
+    shipped=True,
 )
 _ATS, _DOMAINS = "NSAppTransportSecurity", "NSPinnedDomains"
 _BELOW, _LEAF, _CA = "NSIncludesSubdomains", "NSPinnedLeafIdentities", "NSPinnedCAIdentities"
@@ -35,42 +36,49 @@ _KEY = "SPKI-SHA256-BASE64"
 _MARK = "HoldfastPinnedDomains"
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read an `Info.plist`.
 
     Raises:
-        PolicyError: It is none, or its pinned domains are not as Apple has them.
+        PolicyError: It is none.
     """
     problems: list[Problem] = []
+    losses: list[Loss] = []
     transport = table_in(parse(data), _ATS, "", problems)
     domains = table_in(transport, _DOMAINS, _ATS, problems)
-    rules = tuple(_rules_in(domains, problems))
-    if problems:
-        raise PolicyError(problems)
-    return Reading(rules)
+    rules = tuple(_rules_in(domains, problems, losses))
+    return Reading(rules, tuple(losses), tuple(problems))
 
 
-def _rules_in(domains: Mapping[str, Any], problems: list[Problem]) -> Iterator[Rule]:
+def _rules_in(
+    domains: Mapping[str, Any], problems: list[Problem], losses: list[Loss]
+) -> Iterator[Rule]:
     for name in domains:
         place = f"{_DOMAINS}.{name}"
         entry = table_in(domains, name, _DOMAINS, problems)
         host = host_of(name, place, problems)
-        leaf = _identities(entry, _LEAF, place, problems)
-        ca = _identities(entry, _CA, place, problems)
+        leaf, ca = (
+            pins_in(_digests(entry, key, place, problems), f"{place}.{key}", problems, losses)
+            for key in (_LEAF, _CA)
+        )
         below = flag_in(entry, _BELOW, place, problems, default=False)
-        if not leaf and not ca:
+        if not entry.get(_LEAF) and not entry.get(_CA):
             fix = f"write {_LEAF} or {_CA}"
             problems.append(Problem(place, "the domain has no pins", fix))
         if host is not None:
             kinds = Kinds.ONE_LABEL_DOWN if below else Kinds.APEX
             yield Rule(
-                name=host.replace(".", "-"), hosts=(PlatformHost(host, kinds),), leaf=leaf, ca=ca
+                name=host.replace(".", "-"),
+                hosts=(PlatformHost(host, kinds),),
+                leaf=leaf,
+                ca=ca,
+                place=place,
             )
 
 
-def _identities(
+def _digests(
     entry: Mapping[str, Any], key: str, place: str, problems: list[Problem]
-) -> tuple[Pin, ...]:
+) -> tuple[str, ...]:
     listed = entry.get(key, [])
     texts = []
     for index, identity in enumerate(listed if isinstance(listed, list) else [listed]):
@@ -80,7 +88,7 @@ def _identities(
             problems.append(Problem(f"{place}.{key}[{index}]", f"it has no {_KEY}", fix))
             continue
         texts.append(text)
-    return pins_in(tuple(texts), f"{place}.{key}", problems)
+    return tuple(texts)
 
 
 def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
@@ -122,4 +130,4 @@ def _is_apple(_file_name: str, data: bytes) -> bool:
     return b"NSPinnedDomains" in data
 
 
-FORMAT = Format(name="apple", semantics=SEMANTICS, recognizes=_is_apple, read=read, write=write)
+FORMAT = Format(name="apple", semantics=SEMANTICS, recognizes=_is_apple, scan=scan, write=write)

@@ -31,11 +31,11 @@ SEMANTICS = Semantics(
 _PINS, _DENIED = "static_spki_hashes_sha256", "bad_static_spki_hashes_sha256"
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read a list.
 
     Raises:
-        PolicyError: It is none, or a host names a set that there is not.
+        PolicyError: It is none.
     """
     problems: list[Problem] = []
     losses = [
@@ -62,10 +62,10 @@ def read(data: bytes) -> Reading:
             problems.append(Problem(place, f"there is no pin set {name}", fix))
         elif host is not None:
             hosts = (PlatformHost(host, Kinds.ANY_DEPTH if below else Kinds.APEX),)
-            rules.append(Rule(name=host.replace(".", "-"), hosts=hosts, anywhere=sets[name]))
-    if problems:
-        raise PolicyError(problems)
-    return Reading(tuple(rules), tuple(losses))
+            rules.append(
+                Rule(name=host.replace(".", "-"), hosts=hosts, anywhere=sets[name], place=place)
+            )
+    return Reading(tuple(rules), tuple(losses), tuple(problems))
 
 
 def _pins_of(
@@ -82,7 +82,7 @@ def _pins_of(
                 "all hosts",
             )
         )
-    return pins_in(texts_in(one, _PINS, place, problems), f"{place}.{_PINS}", problems)
+    return pins_in(texts_in(one, _PINS, place, problems), f"{place}.{_PINS}", problems, losses)
 
 
 def _parse(data: bytes) -> Mapping[str, Any]:
@@ -110,4 +110,4 @@ def _is_list(_file_name: str, data: bytes) -> bool:
     return b'"host_pins"' in data and b'"pinsets"' in data
 
 
-FORMAT = Format(name="chromium", semantics=SEMANTICS, recognizes=_is_list, read=read, write=None)
+FORMAT = Format(name="chromium", semantics=SEMANTICS, recognizes=_is_list, scan=scan, write=None)

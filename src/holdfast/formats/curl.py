@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from holdfast.errors import PolicyError, Problem
 from holdfast.formats.dictionaries import pins_in
+from holdfast.formats.loss import Loss
 from holdfast.formats.marked_text import text_of
 from holdfast.formats.platform import Places, Rule, Semantics
 from holdfast.formats.registry import Format, Reading
@@ -22,24 +23,30 @@ SEMANTICS = Semantics(title="curl", entries=(), places=Places.LEAF, hosts=False)
 _OPTION = "pinnedpubkey"
 _PREFIX = "sha256//"
 # `option = "value"`, `option value`, `--option=value`: all are one to curl.
-_LINE = re.compile(rf"^\s*(?:--)?{_OPTION}\s*[:= \t]\s*(?P<value>.+?)\s*$")
+_LINE = re.compile(rf"^[ \t]*(?:--)?{_OPTION}(?=[:= \t])(?P<rest>.*)")
 
 
-def read_config(data: bytes) -> Reading:
+def scan_config(data: bytes) -> Reading:
     """Read a configuration file.
 
     Raises:
-        PolicyError: curl would refuse its pins, or the pins are in another file.
+        PolicyError: The file has no pins, or is no text.
     """
     found = [
-        (number, match["value"])
+        (f"line {number}", _value(match["rest"]))
         for number, line in enumerate(text_of(data).splitlines(), 1)
         if (match := _LINE.match(line))
     ]
-    return _reading([(f"line {number}", value.strip('"')) for number, value in found])
+    return _reading([(place, value) for place, value in found if value])
 
 
-def read_command(data: bytes) -> Reading:
+def _value(rest: str) -> str:
+    """Return what stands after the option, its one separator and the quotes."""
+    rest = rest.strip()
+    return (rest[1:].strip() if rest[:1] in (":", "=") else rest).strip('"')
+
+
+def scan_command(data: bytes) -> Reading:
     """Read a command line.
 
     Raises:
@@ -71,10 +78,10 @@ def _reading(values: Sequence[tuple[str, str]]) -> Reading:
             problems.append(Problem(place, "this is no pin but a file, or nothing", fix))
             continue
         digests.append(text.removeprefix(_PREFIX))
-    pins = pins_in(tuple(digests), place, problems)
-    if problems:
-        raise PolicyError(problems)
-    return Reading((Rule(name="curl", hosts=(), leaf=pins),))
+    losses: list[Loss] = []
+    pins = pins_in(tuple(digests), place, problems, losses)
+    rule = Rule(name="curl", hosts=(), leaf=pins, place=place)
+    return Reading((rule,), tuple(losses), tuple(problems))
 
 
 def write_config(rules: Sequence[Rule], present: bytes | None) -> bytes:
@@ -110,13 +117,13 @@ CONFIG = Format(
     name="curl",
     semantics=SEMANTICS,
     recognizes=_is_config,
-    read=read_config,
+    scan=scan_config,
     write=write_config,
 )
 COMMAND = Format(
     name="curl-command",
     semantics=SEMANTICS,
     recognizes=_is_command,
-    read=read_command,
+    scan=scan_command,
     write=write_command,
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from holdfast.errors import HoldfastError, PinFormatError, Problem
+from holdfast.errors import HoldfastError, Mistake, PinFormatError, Problem
+from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.pins.host_pattern import canonical_host
 from holdfast.pins.pin import Pin, quoted
 
-__all__ = ["flag_in", "host_of", "pins_in", "table_in", "texts_in"]
+__all__ = ["distinct", "flag_in", "host_of", "key_pin", "pins_in", "table_in", "texts_in"]
+
+_BASE64_LENGTH = 44
 
 
 def table_in(
@@ -45,16 +48,53 @@ def flag_in(
     return default
 
 
-def pins_in(texts: tuple[str, ...], place: str, problems: list[Problem]) -> tuple[Pin, ...]:
+def pins_in(
+    texts: tuple[str, ...], place: str, problems: list[Problem], losses: list[Loss]
+) -> tuple[Pin, ...]:
     """Read the digests of keys in base64, as most platforms have them."""
     pins = []
     for index, text in enumerate(texts):
-        try:
-            pins.append(Pin.parse(f"sha256/{text}"))
-        except PinFormatError as error:
-            fix = error.hint or "take the pin again"
-            problems.append(Problem(f"{place}[{index}]", error.message, fix))
-    return tuple(dict.fromkeys(pins))
+        there = f"{place}[{index}]"
+        pin = key_pin(text, there, problems)
+        if pin is not None:
+            pins.append((there, pin))
+    return distinct(pins, losses)
+
+
+def key_pin(text: str, place: str, problems: list[Problem]) -> Pin | None:
+    """Read the digest of a key in base64."""
+    try:
+        pin = Pin.parse(f"sha256/{text}")
+    except PinFormatError as error:
+        problems.append(Problem.of(place, error, "take the pin again"))
+        return None
+    if len(text) > _BASE64_LENGTH:  # curl's second slash, which is curl's alone
+        message, fix = f"{quoted(text)} is no digest", "remove the slash before it"
+        problems.append(Problem(place, message, fix, Mistake.ENCODING))
+        return None
+    return pin
+
+
+def distinct(pins: Iterable[tuple[str, Pin]], losses: list[Loss]) -> tuple[Pin, ...]:
+    """Return pins, each once, and tell of those that stand twice.
+
+    Args:
+        pins: Each with its place.
+        losses: Gets what is told.
+    """
+    places: dict[Pin, str] = {}
+    for place, pin in pins:
+        if pin in places:
+            losses.append(
+                Loss(
+                    kind=LossKind.DUPLICATE,
+                    effect=Effect.NEITHER,
+                    place=place,
+                    consequence=f"{pin} stands at {places[pin]} already and counts once",
+                )
+            )
+        places.setdefault(pin, place)
+    return tuple(places)
 
 
 def host_of(text: str, place: str, problems: list[Problem]) -> str | None:
@@ -65,7 +105,7 @@ def host_of(text: str, place: str, problems: list[Problem]) -> str | None:
     try:
         host = canonical_host(text)
     except HoldfastError as error:
-        problems.append(Problem(place, error.message, error.hint or "mend it"))
+        problems.append(Problem.of(place, error, "mend it"))
         return None
     if host != text:
         problems.append(Problem(place, f"{quoted(text)} matches no host", f"write {host}"))

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from holdfast.errors import PolicyError, Problem
-from holdfast.formats.dictionaries import pins_in, texts_in
+from holdfast.formats.dictionaries import distinct, pins_in, texts_in
 from holdfast.formats.hexadecimal import pin_in
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.marked_text import text_of
@@ -43,36 +43,38 @@ _LIMIT = 1024 * 1024  # bytes
 _DEPTH = 100  # levels of a document
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read the validation contexts that have pins.
 
     Raises:
-        PolicyError: The text is no YAML, or Envoy would refuse a pin.
+        PolicyError: The text is no YAML.
     """
     problems: list[Problem] = []
     losses: list[Loss] = []
     rules: list[Rule] = []
     for place, context in _contexts(_parse(data)):
+        spki = texts_in(context, _SPKI, place, problems)
         pins = (
-            *pins_in(texts_in(context, _SPKI, place, problems), f"{place}.{_SPKI}", problems),
-            *_hashes(context, place, problems),
+            *pins_in(spki, f"{place}.{_SPKI}", problems, losses),
+            *_hashes(context, place, problems, losses),
         )
-        if not pins:
+        if not spki and not context.get(_HASH):
             continue
-        rules.append(Rule(name=f"envoy-{len(rules) + 1}", hosts=(), leaf=pins))
+        rules.append(Rule(name=f"envoy-{len(rules) + 1}", hosts=(), leaf=pins, place=place))
         losses += _of_context(context, place)
-    if problems:
-        raise PolicyError(problems)
-    return Reading(tuple(rules), tuple(losses))
+    return Reading(tuple(rules), tuple(losses), tuple(problems))
 
 
-def _hashes(context: Mapping[str, Any], place: str, problems: list[Problem]) -> tuple[Pin, ...]:
-    texts = texts_in(context, _HASH, place, problems)
-    found = [
-        pin_in(text, PinAlgorithm.CERTIFICATE, f"{place}.{_HASH}[{index}]", problems)
-        for index, text in enumerate(texts)
-    ]
-    return tuple(pin for pin in found if pin is not None)
+def _hashes(
+    context: Mapping[str, Any], place: str, problems: list[Problem], losses: list[Loss]
+) -> tuple[Pin, ...]:
+    pins = []
+    for index, text in enumerate(texts_in(context, _HASH, place, problems)):
+        there = f"{place}.{_HASH}[{index}]"
+        pin = pin_in(text, PinAlgorithm.CERTIFICATE, there, problems)
+        if pin is not None:
+            pins.append((there, pin))
+    return distinct(pins, losses)
 
 
 def _of_context(context: Mapping[str, Any], place: str) -> Iterator[Loss]:
@@ -164,22 +166,31 @@ def _is_deep(text: str) -> bool:
     return deepest > _DEPTH or max(indents, default=0) > 4 * _DEPTH
 
 
-def _contexts(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    """Yield the validation contexts anywhere in a document, each with its place."""
+def _contexts(
+    value: Any,  # noqa: ANN401
+    place: str = "",
+    seen: set[int] | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """Yield the validation contexts anywhere in a document, each with the first of its places."""
+    seen = set() if seen is None else seen
+    if isinstance(value, Mapping | list):
+        if id(value) in seen:  # an alias: followed again and again, a few lines take for ever
+            return
+        seen.add(id(value))
     if isinstance(value, Mapping):
         for key, below in value.items():
             there = f"{place}.{key}" if place else str(key)
             if key == _CONTEXT and isinstance(below, Mapping):
                 yield there, below
             else:
-                yield from _contexts(below, there)
+                yield from _contexts(below, there, seen)
     elif isinstance(value, list):
         for index, below in enumerate(value):
-            yield from _contexts(below, f"{place}[{index}]")
+            yield from _contexts(below, f"{place}[{index}]", seen)
 
 
 def _is_envoy(file_name: str, data: bytes) -> bool:
     return file_name.endswith((".yaml", ".yml")) and b"verify_certificate_" in data
 
 
-FORMAT = Format(name="envoy", semantics=SEMANTICS, recognizes=_is_envoy, read=read, write=write)
+FORMAT = Format(name="envoy", semantics=SEMANTICS, recognizes=_is_envoy, scan=scan, write=write)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from holdfast.errors import PolicyError, Problem
 from holdfast.formats.dictionaries import pins_in
+from holdfast.formats.loss import Loss
 from holdfast.formats.marked_text import text_of
 from holdfast.formats.platform import Places, Rule, Semantics
 from holdfast.formats.registry import Format, Reading
@@ -23,11 +24,11 @@ _OPTIONS = ("--verify-spki-pin", "--allow-spki-pin")
 _PREFIX = "sha256:"
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read the options of a command line.
 
     Raises:
-        PolicyError: It has no pins, or one that is none; or the quotes do not match.
+        PolicyError: The quotes do not match, or it is no text.
     """
     try:
         words = shlex.split(text_of(data), comments=True)
@@ -46,12 +47,12 @@ def read(data: bytes) -> Reading:
             problems.append(Problem(f"word {number + 1}", "this is no SHA-256 pin", fix))
             continue
         texts.append(text[len(_PREFIX) :])
-    pins = pins_in(tuple(texts), _OPTIONS[0], problems)
+    losses: list[Loss] = []
+    pins = pins_in(tuple(texts), _OPTIONS[0], problems, losses)
     if not texts and not problems:
         problems.append(Problem("", "there are no pins", f"write {_OPTIONS[0]} {_PREFIX}..."))
-    if problems:
-        raise PolicyError(problems)
-    return Reading((Rule(name="ghostunnel", hosts=(), leaf=pins),))
+    rule = Rule(name="ghostunnel", hosts=(), leaf=pins, place=_OPTIONS[0])
+    return Reading((rule,) if texts else (), tuple(losses), tuple(problems))
 
 
 def write(rules: Sequence[Rule], _present: bytes | None) -> bytes:
@@ -65,5 +66,5 @@ def _is_ghostunnel(_file_name: str, data: bytes) -> bool:
 
 
 FORMAT = Format(
-    name="ghostunnel", semantics=SEMANTICS, recognizes=_is_ghostunnel, read=read, write=write
+    name="ghostunnel", semantics=SEMANTICS, recognizes=_is_ghostunnel, scan=scan, write=write
 )

@@ -18,5 +18,5 @@ def pin_in(text: str, algorithm: PinAlgorithm, place: str, problems: list[Proble
     try:
         return Pin.from_hex(text.replace(":", ""), algorithm)
     except HoldfastError as error:
-        problems.append(Problem(place, error.message, error.hint or "take the digest again"))
+        problems.append(Problem.of(place, error, "take the digest again"))
         return None

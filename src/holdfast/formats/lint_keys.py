@@ -11,7 +11,7 @@ from dataclasses import replace
 from holdfast.errors import PolicyError
 from holdfast.findings.finding import Finding, Severity
 from holdfast.formats.lint_rule import Rule
-from holdfast.pins.pin import Pin, PinAlgorithm
+from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, PinSet, Require, Trust
 from holdfast.pins.policy import Policy
 
@@ -157,7 +157,7 @@ def _enforceable_without_acceptance(pin_set: PinSet) -> bool:
 
 
 def _whole_certificates(pin_set: PinSet) -> Iterator[Finding]:
-    if pin_set.backup and all(map(_is_certificate_pin, pin_set.backup)):
+    if pin_set.backup and all(pin.is_certificate for pin in pin_set.backup):
         yield CERTIFICATE_BACKUPS.in_set(
             pin_set.name,
             "backup",
@@ -165,17 +165,13 @@ def _whole_certificates(pin_set: PinSet) -> Iterator[Finding]:
             "replace one by the pin of its key: `holdfast key pin FILE`",
         )
     for index, pin in enumerate(pin_set.leaf):
-        if _is_certificate_pin(pin):
+        if pin.is_certificate:
             yield CERTIFICATE_LEAF.in_set(
                 pin_set.name,
                 f"leaf[{index}]",
                 f"{pin} will not match the renewed certificate",
                 "pin the key instead, and renew with the same key: `holdfast key pin FILE`",
             )
-
-
-def _is_certificate_pin(pin: Pin) -> bool:
-    return pin.algorithm is PinAlgorithm.CERTIFICATE
 
 
 def _certificate_authorities(pin_set: PinSet) -> Iterator[Finding]:
@@ -209,7 +205,7 @@ def _certificate_authorities(pin_set: PinSet) -> Iterator[Finding]:
 
 def _denied(policy: Policy, pin_set: PinSet) -> Iterator[Finding]:
     for key, pin in _keyed_pins(pin_set):
-        if pin.algorithm is PinAlgorithm.SPKI and pin.digest in policy.denied_digests:
+        if not pin.is_certificate and pin.digest in policy.denied_digests:
             yield DENIED_PIN.in_set(
                 pin_set.name,
                 key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from holdfast.findings.finding import Finding, Severity
@@ -60,31 +60,77 @@ IDLE_BREAK_GLASS = Rule(
     "It has ended, ends too far ahead to be honored, or the set is report-only anyway. What is "
     "left over misleads the next reader.",
 )
-RULES = (EXPIRED_OPEN, EXPIRED, EXPIRES_SOON, OPENS_ON_EXPIRY, BREAK_GLASS, IDLE_BREAK_GLASS)
+EXPIRES_BEFORE_CLIENTS = Rule(
+    "HF126",
+    Severity.ERROR,
+    "It expires before the clients' end of life",
+    "Clients that nobody updates any more outlive their pins: they stop connecting on that day, or "
+    "connect unprotected (CVE-2016-5284). Asked for with --client-lives-until.",
+    _SILENT_EXPIRY,
+)
+RULES = (
+    EXPIRED_OPEN,
+    EXPIRED,
+    EXPIRES_SOON,
+    OPENS_ON_EXPIRY,
+    BREAK_GLASS,
+    IDLE_BREAK_GLASS,
+    EXPIRES_BEFORE_CLIENTS,
+)
 
 
-def time_findings(policy: Policy, now: datetime) -> Iterator[Finding]:
+def time_findings(
+    policy: Policy, now: datetime, clients_live_until: datetime | None = None
+) -> Iterator[Finding]:
     """Find sets whose protection ends, or has ended, by the clock."""
     for pin_set in policy.pin_sets:
-        yield from _expiry(pin_set, now)
+        yield from _expiry(pin_set, now, clients_live_until)
         yield from _break_glass(pin_set, now)
 
 
-def _expiry(pin_set: PinSet, now: datetime) -> Iterator[Finding]:
+def ending(
+    ends: datetime,
+    now: datetime,
+    clients_live_until: datetime | None,
+    told: Callable[[Rule, str], Finding],
+) -> Iterator[Finding]:
+    """Find an end that has come, is near, or is too early.
+
+    Args:
+        ends: The end, with an offset.
+        now: The time, with an offset.
+        clients_live_until: When the last client is gone, if that is known.
+        told: Makes a finding of a rule and a reason.
+    """
+    when = ends.isoformat()
+    if now >= ends:
+        yield told(EXPIRED, f"it expired at {when}")
+        return
+    if ends - now < EXPIRY_NOTICE:
+        yield told(EXPIRES_SOON, f"it expires at {when}")
+    if clients_live_until is not None and ends < clients_live_until:
+        reason = f"it expires at {when}, and clients live until {clients_live_until.isoformat()}"
+        yield told(EXPIRES_BEFORE_CLIENTS, reason)
+
+
+def _expiry(
+    pin_set: PinSet, now: datetime, clients_live_until: datetime | None
+) -> Iterator[Finding]:
     if pin_set.expires is None or pin_set.on_expiry is None:
         return
     renew = "confirm the pins with the owner and write a later `expires`"
     opens = pin_set.mode is Mode.ENFORCE and pin_set.on_expiry is not OnExpiry.ENFORCE
     when = pin_set.expires.isoformat()
-    if now >= pin_set.expires:
-        if opens:
-            reason = f"it expired at {when}, and on_expiry is {pin_set.on_expiry.value}"
-            yield EXPIRED_OPEN.in_set(pin_set.name, "expires", reason, renew)
-        else:
-            yield EXPIRED.in_set(pin_set.name, "expires", f"it expired at {when}", renew)
+    if opens and now >= pin_set.expires:
+        reason = f"it expired at {when}, and on_expiry is {pin_set.on_expiry.value}"
+        yield EXPIRED_OPEN.in_set(pin_set.name, "expires", reason, renew)
         return
-    if pin_set.expires - now < EXPIRY_NOTICE:
-        yield EXPIRES_SOON.in_set(pin_set.name, "expires", f"it expires at {when}", renew)
+    yield from ending(
+        pin_set.expires,
+        now,
+        clients_live_until,
+        lambda rule, reason: rule.in_set(pin_set.name, "expires", reason, renew),
+    )
     if opens:
         yield OPENS_ON_EXPIRY.in_set(
             pin_set.name,

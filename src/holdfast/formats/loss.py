@@ -35,6 +35,8 @@ class LossKind(StrEnum):
     CHAIN = "chain-verification"
     CLIENTS = "clients"
     DENIED = "denied-keys"
+    DROPPED_HOST = "dropped-host"
+    DUPLICATE = "duplicate"
     EXPIRY = "expiry"
     HOSTS = "hosts"
     IP_ADDRESSES = "ip-addresses"
@@ -48,6 +50,7 @@ class LossKind(StrEnum):
     REPORT_ONLY = "report-only"
     SETTING = "setting"
     SUBDOMAINS = "depth-of-subdomains"
+    UNREACHED_HOST = "host-without-effect"
     UNLISTED = "unlisted"
 
 
@@ -61,6 +64,7 @@ class Loss:
         place: Where it stands at the source, as a key of the policy or a place in the file.
         consequence: What follows, in one sentence.
         subject: The pin set or entry that it is about; None where it is about all of them.
+        stated: What the file has there, where lint looks at it: a host, an address, a time.
     """
 
     kind: LossKind
@@ -68,6 +72,7 @@ class Loss:
     place: str
     consequence: str
     subject: str | None = None
+    stated: str | None = None
 
 
 def which_matter(losses: Iterable[Loss]) -> tuple[Loss, ...]:

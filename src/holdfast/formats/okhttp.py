@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from holdfast.errors import PolicyError, Problem
+from holdfast.errors import Problem
 from holdfast.formats.loss import Loss
 from holdfast.formats.marked_text import put_between_marks, text_of
 from holdfast.formats.platform import Kinds, Overlap, PlatformHost, Rule, Semantics
@@ -21,22 +21,22 @@ SEMANTICS = Semantics(
     title="OkHttp",
     entries=(Kinds.APEX, Kinds.ONE_BELOW, Kinds.ANY_DEPTH),
     overlap=Overlap.UNION,
+    shipped=True,
 )
 _PREFIXES = {Kinds.APEX: "", Kinds.ONE_BELOW: "*.", Kinds.ANY_DEPTH: "**."}
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read the calls of `.add(...)` in source code.
 
     Raises:
-        PolicyError: OkHttp would refuse one, or the file is no text.
+        PolicyError: The file is no text.
     """
     problems: list[Problem] = []
     losses: list[Loss] = []
     found = [rule_of(one, problems, losses) for one in additions_in(text_of(data))]
-    if problems:
-        raise PolicyError(problems)
-    return Reading(tuple(rule for rule in found if rule is not None), tuple(losses))
+    rules = tuple(rule for rule in found if rule is not None)
+    return Reading(rules, tuple(losses), tuple(problems))
 
 
 def pattern_of(entry: PlatformHost) -> str:
@@ -78,14 +78,14 @@ KOTLIN = Format(
     name="okhttp",
     semantics=SEMANTICS,
     recognizes=_is_source(".kt"),
-    read=read,
+    scan=scan,
     write=_writer("val certificatePinner = CertificatePinner.Builder()", "", (_IMPORT, "")),
 )
 JAVA = Format(
     name="okhttp-java",
     semantics=SEMANTICS,
     recognizes=_is_source(".java"),
-    read=read,
+    scan=scan,
     write=_writer(
         "CertificatePinner certificatePinner = new CertificatePinner.Builder()",
         ";",

@@ -7,7 +7,7 @@ its text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum, IntFlag, auto
 
@@ -62,6 +62,7 @@ class Rule:
         enforced: Whether a mismatch refuses, or is only reported.
         expires: The day on which pinning is switched off, if there is one.
         exempt: Whether the hosts are not pinned, although a wider rule covers them.
+        place: Where it stands in a file, for messages; two rules are the same wherever they stand.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Rule:
     enforced: bool = True
     expires: date | None = None
     exempt: bool = False
+    place: str = field(default="", compare=False)
 
     @property
     def pins(self) -> tuple[Pin, ...]:
@@ -126,6 +128,8 @@ class Semantics:
         hosts: Whether the text names hosts at all; if not, it is for one rule.
         drops_dot: Whether a trailing dot of a host is dropped before it is looked up.
         folds_case: Whether the case of its letters is folded.
+        scheme: What its clients speak with a host, as endpoints have it.
+        shipped: Whether the text is part of an application, which only a release changes.
     """
 
     title: str
@@ -144,3 +148,5 @@ class Semantics:
     hosts: bool = True
     drops_dot: bool = False
     folds_case: bool = True
+    scheme: str = "https"
+    shipped: bool = False

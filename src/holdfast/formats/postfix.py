@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdfast.errors import HoldfastError, PolicyError, Problem
+from holdfast.errors import HoldfastError, Problem
+from holdfast.formats.dictionaries import distinct
 from holdfast.formats.hexadecimal import colons, pin_in
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.marked_text import put_between_marks, text_of
@@ -26,15 +27,16 @@ SEMANTICS = Semantics(
     certificate_pins=True,
     one_entry_a_host=True,
     verifies=False,
+    scheme="smtp",
 )
 _LEVEL = "fingerprint"
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read the entries of a map that pin.
 
     Raises:
-        PolicyError: A digest is none, or an entry has none.
+        PolicyError: The file is no text.
     """
     problems: list[Problem] = []
     losses: list[Loss] = []
@@ -47,34 +49,33 @@ def read(data: bytes) -> Reading:
         host = _host(destination, place, problems, losses)
         pins = [
             # The digest may be that of the certificate too: which one is not said.
-            pin_in(text, PinAlgorithm.SPKI, place, problems)
+            (place, pin_in(text, PinAlgorithm.SPKI, place, problems))
             for attribute in attributes
             if attribute.startswith("match=")
             for text in attribute.removeprefix("match=").split("|")
         ]
-        found = tuple(dict.fromkeys(pin for pin in pins if pin is not None))
+        found = distinct(((there, pin) for there, pin in pins if pin is not None), losses)
         if not pins:
             problems.append(Problem(place, "the entry has no digest", "write match=..."))
         losses.append(_of_kind(place))
         if host is not None:
-            rules.append(Rule(name=host.replace(".", "-"), hosts=(PlatformHost(host),), leaf=found))
-    if problems:
-        raise PolicyError(problems)
-    return Reading(tuple(rules), tuple(losses))
+            hosts = (PlatformHost(host),)
+            rules.append(Rule(name=host.replace(".", "-"), hosts=hosts, leaf=found, place=place))
+    return Reading(tuple(rules), tuple(losses), tuple(problems))
 
 
 def _entries(text: str) -> list[tuple[int, str]]:
     """Return the logical lines: one that begins with white space goes on with the one before."""
-    entries: list[tuple[int, str]] = []
+    entries: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if line[0].isspace() and entries:
-            first, begun = entries[-1]
-            entries[-1] = first, f"{begun} {line.strip()}"
+            entries[-1][1].append(line.strip())
         else:
-            entries.append((number, line.strip()))
-    return [(number, entry) for number, entry in entries if len(entry.split()) > 1]
+            entries.append((number, [line.strip()]))
+    joined = ((number, " ".join(lines)) for number, lines in entries)
+    return [(number, entry) for number, entry in joined if len(entry.split()) > 1]
 
 
 def _host(destination: str, place: str, problems: list[Problem], losses: list[Loss]) -> str | None:
@@ -92,7 +93,7 @@ def _host(destination: str, place: str, problems: list[Problem], losses: list[Lo
     try:
         return canonical_host(name.partition(":")[0] if name.count(":") == 1 else name)
     except HoldfastError as error:
-        problems.append(Problem(place, error.message, error.hint or "mend it"))
+        problems.append(Problem.of(place, error, "mend it"))
         return None
 
 
@@ -123,4 +124,4 @@ def _is_postfix(_file_name: str, data: bytes) -> bool:
     return f" {_LEVEL} ".encode() in data and b"match=" in data
 
 
-FORMAT = Format(name="postfix", semantics=SEMANTICS, recognizes=_is_postfix, read=read, write=write)
+FORMAT = Format(name="postfix", semantics=SEMANTICS, recognizes=_is_postfix, scan=scan, write=write)

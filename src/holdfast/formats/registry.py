@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import NamedTuple
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, PolicyError, Problem
 from holdfast.formats.loss import Loss
 from holdfast.formats.platform import Rule, Semantics
 
-__all__ = ["NAMES", "Format", "Reading", "format_named", "format_of"]
+__all__ = ["NAMES", "Format", "Reading", "format_named", "format_of", "recognized"]
 
 # Name -> module and the name of the format in it.
 _MODULES = {
@@ -45,10 +45,12 @@ class Reading(NamedTuple):
     Attributes:
         rules: Its rules.
         losses: What of it is no rule, and follows from that.
+        problems: Its mistakes. Where there are any, the rest is only to be told about, never used.
     """
 
     rules: tuple[Rule, ...]
     losses: tuple[Loss, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +61,26 @@ class Format:
         name: As commands have it.
         semantics: How the platform understands its rules.
         recognizes: Tells by the name and the first bytes whether a file is one.
-        read: Reads a file; raises PolicyError with every mistake and its place.
+        scan: Reads a file with its mistakes; raises PolicyError for what is no such file at all.
         write: Writes rules into a file, beside what it holds already; None where it is import only.
     """
 
     name: str
     semantics: Semantics
     recognizes: Callable[[str, bytes], bool]
-    read: Callable[[bytes], Reading]
+    scan: Callable[[bytes], Reading]
     write: Callable[[Sequence[Rule], bytes | None], bytes] | None
+
+    def read(self, data: bytes) -> Reading:
+        """Read a file that is to be used.
+
+        Raises:
+            PolicyError: It has a mistake; each is told, with its place.
+        """
+        reading = self.scan(data)
+        if reading.problems:
+            raise PolicyError(reading.problems)
+        return reading
 
 
 def format_named(name: str) -> Format:
@@ -97,8 +110,18 @@ def format_of(file_name: str, data: bytes) -> Format:
     Raises:
         HoldfastError: No format recognizes it, or a library is missing.
     """
-    for name in NAMES:
-        found = format_named(name)
-        if found.recognizes(file_name, data):
-            return found
-    raise HoldfastError(f"{file_name} is in no format that is known", hint="name it with --from")
+    found = recognized(file_name, data)
+    if found is None:
+        message = f"{file_name} is in no format that is known"
+        raise HoldfastError(message, hint="name it with --from")
+    return found
+
+
+def recognized(file_name: str, data: bytes) -> Format | None:
+    """Return the first format that recognizes a file, if one does.
+
+    Raises:
+        HoldfastError: A library is missing.
+    """
+    formats = map(format_named, NAMES)
+    return next((found for found in formats if found.recognizes(file_name, data)), None)

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from holdfast.errors import HoldfastError, Problem
+from holdfast.formats.dictionaries import distinct, key_pin
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.platform import Kinds, PlatformHost, Rule
 from holdfast.pins.host_pattern import HostPattern, Reach
-from holdfast.pins.pin import Pin, quoted
+from holdfast.pins.pin import quoted
 
 __all__ = ["Addition", "additions_in", "rule_of"]
 
@@ -21,8 +22,9 @@ _PREFIX = "sha256/"
 _ADD = re.compile(r"\.add\(")
 _TOKEN = re.compile(
     r"""
-    (?P<text>"(?:[^"\\\n]|\\.)*")            # a string literal
-    | (?P<comment>//[^\n]*|/\*.*?\*/)        # a comment
+    (?P<text>"(?:[^"\\\n]|\\.)*+")               # a string literal
+    | (?P<broken>"(?:[^"\\\n]|\\.)*+)            # one without an end; not looked at again
+    | (?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))     # a comment
     | (?P<space>\s+)
     | (?P<comma>,)
     | (?P<end>\))
@@ -55,10 +57,15 @@ class Addition(NamedTuple):
 def additions_in(text: str) -> Iterator[Addition]:
     """Yield the calls of `.add(...)` that have string literals, outside of comments."""
     masked = _without_comments(text)
+    line, counted, end = 1, 0, 0
     for call in _ADD.finditer(masked):
-        texts, plain = _arguments(masked, call.end())
+        if call.start() < end:  # within the arguments of another
+            continue
+        texts, plain, end = _arguments(masked, call.end())
+        line += masked.count("\n", counted, call.start())
+        counted = call.start()
         if texts:
-            yield Addition(text.count("\n", 0, call.start()) + 1, texts, plain)
+            yield Addition(line, texts, plain)
 
 
 def rule_of(addition: Addition, problems: list[Problem], losses: list[Loss]) -> Rule | None:
@@ -84,7 +91,7 @@ def rule_of(addition: Addition, problems: list[Problem], losses: list[Loss]) -> 
     try:
         host = HostPattern.parse(pattern)
     except HoldfastError as error:
-        problems.append(Problem(place, error.message, error.hint or "mend it"))
+        problems.append(Problem.of(place, error, "mend it"))
         return None
     pins = []
     for text in texts:
@@ -92,27 +99,27 @@ def rule_of(addition: Addition, problems: list[Problem], losses: list[Loss]) -> 
             fix = f"write it as {_PREFIX}..."
             problems.append(Problem(place, f"{quoted(text)} is not a pin", fix))
             continue
-        try:
-            pins.append(Pin.parse(text))
-        except HoldfastError as error:
-            problems.append(Problem(place, error.message, error.hint or "take the pin again"))
+        pin = key_pin(text.removeprefix(_PREFIX), place, problems)
+        if pin is not None:
+            pins.append((place, pin))
     name = host.host.replace(".", "-").replace(":", "-")
     hosts = (PlatformHost(host.host, _KINDS[host.reach]),)
-    return Rule(name=name, hosts=hosts, anywhere=tuple(dict.fromkeys(pins)))
+    return Rule(name=name, hosts=hosts, anywhere=distinct(pins, losses), place=place)
 
 
-def _arguments(text: str, start: int) -> tuple[tuple[str, ...], bool]:
+def _arguments(text: str, start: int) -> tuple[tuple[str, ...], bool, int]:
+    """Return the string literals of a call, whether it has nothing else, and where it ends."""
     texts: list[str] = []
     plain = True
     for token in _TOKEN.finditer(text, start, start + _LONGEST_CALL):
         if token["end"]:
-            return tuple(texts), plain
+            return tuple(texts), plain, token.end()
         if token["text"]:
             texts.append(token["text"][1:-1])
             plain = plain and "$" not in token["text"] and "\\" not in token["text"]
-        elif token["other"]:
+        elif token["other"] or token["broken"]:
             plain = False
-    return tuple(texts), False
+    return tuple(texts), False, start + _LONGEST_CALL
 
 
 def _without_comments(text: str) -> str:

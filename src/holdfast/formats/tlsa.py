@@ -16,6 +16,7 @@ import dns.zonefile
 from dns.rdtypes.ANY.TLSA import TLSA
 
 from holdfast.errors import HoldfastError, PolicyError, Problem
+from holdfast.formats.dictionaries import distinct
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.marked_text import put_between_marks, text_of
 from holdfast.formats.platform import Kinds, Places, PlatformHost, Rule, Semantics
@@ -40,17 +41,17 @@ _SHA256 = 1
 _ALGORITHMS = (PinAlgorithm.CERTIFICATE, PinAlgorithm.SPKI)  # by selector
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read the TLSA records of a zone.
 
     Raises:
-        PolicyError: The text is no zone file, or a record is none.
+        PolicyError: The text is no zone file.
     """
     text = text_of(data)
     problems: list[Problem] = []
     losses: list[Loss] = []
-    leaf: dict[str, list[Pin]] = {}
-    ca: dict[str, list[Pin]] = {}
+    leaf: dict[str, list[tuple[str, Pin]]] = {}
+    ca: dict[str, list[tuple[str, Pin]]] = {}
     for owner, record in _records(text):
         host = _host_of(owner, losses)
         if host is None:
@@ -60,20 +61,19 @@ def read(data: bytes) -> Reading:
         for pins, is_meant in ((leaf, is_leaf), (ca, not is_leaf)):
             pins.setdefault(host, [])
             if pin is not None and is_meant:
-                pins[host].append(pin)
-    if problems:
-        raise PolicyError(problems)
+                pins[host].append((owner.to_text(), pin))
     rules = tuple(
         Rule(
             name=host.replace(".", "-"),
             hosts=(PlatformHost(host),),
-            leaf=tuple(dict.fromkeys(leaf[host])),
-            ca=tuple(dict.fromkeys(ca[host])),
+            leaf=distinct(leaf[host], losses),
+            ca=distinct(ca[host], losses),
+            place=f"{'.'.join(_PORT)}.{host}.",
         )
         for host in leaf
         if leaf[host] or ca[host]
     )
-    return Reading(rules, tuple(losses))
+    return Reading(rules, tuple(losses), tuple(problems))
 
 
 def _records(text: str) -> list[tuple[dns.name.Name, TLSA]]:
@@ -142,7 +142,7 @@ def _pin_of(
     try:
         return Pin(_ALGORITHMS[record.selector], bytes(record.cert))
     except HoldfastError as error:
-        problems.append(Problem(place, error.message, error.hint or "take the digest again"))
+        problems.append(Problem.of(place, error, "take the digest again"))
         return None
 
 
@@ -167,4 +167,4 @@ def _is_zone(_file_name: str, data: bytes) -> bool:
     return b" TLSA " in data.replace(b"\t", b" ")
 
 
-FORMAT = Format(name="tlsa", semantics=SEMANTICS, recognizes=_is_zone, read=read, write=write)
+FORMAT = Format(name="tlsa", semantics=SEMANTICS, recognizes=_is_zone, scan=scan, write=write)

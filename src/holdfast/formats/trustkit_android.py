@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from lxml import etree
 
-from holdfast.errors import PolicyError, Problem
+from holdfast.errors import Mistake, Problem
 from holdfast.formats.android_reading import ROOT, hosts_in, name_of, pinned_in
 from holdfast.formats.android_writing import append, put_rules
 from holdfast.formats.loss import Effect, Loss, LossKind
@@ -30,24 +30,23 @@ SEMANTICS = Semantics(
     addresses=False,
     one_entry_a_host=True,
     minimum=2,
+    shipped=True,
 )
 _CONFIG, _ENFORCE, _NO_DEFAULT = "trustkit-config", "enforcePinning", "disableDefaultReportUri"
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read a configuration.
 
     Raises:
-        PolicyError: Android or TrustKit would refuse it, or it is no such file.
+        PolicyError: It is no such file.
     """
     problems: list[Problem] = []
     losses: list[Loss] = []
     seen: dict[str, etree._Element] = {}
     none = Rule(name="", hosts=(), enforced=False)
     rules = tuple(_rules_in(parse(data, ROOT), none, seen, problems, losses))
-    if problems:
-        raise PolicyError(problems)
-    return Reading(rules, tuple(losses))
+    return Reading(rules, tuple(losses), tuple(problems))
 
 
 def _rules_in(
@@ -58,16 +57,16 @@ def _rules_in(
     losses: list[Loss],
 ) -> Iterator[Rule]:
     for config in elements(parent, "domain-config"):
-        pinned = pinned_in(config, problems) or inherited
+        pinned = pinned_in(config, problems, losses) or inherited
         rule = replace(pinned, enforced=_is_enforced(config, inherited, losses))
         hosts = tuple(hosts_in(config, seen, problems, losses))
         if rule.anywhere and hosts:
             losses += [_of_dropped(config, host.host) for host in hosts[:-1]]
             if rule.enforced and len(rule.anywhere) < SEMANTICS.minimum:
                 message, fix = "TrustKit wants two distinct pins", "add a backup pin"
-                problems.append(Problem(place_of(config), message, fix))
+                problems.append(Problem(place_of(config), message, fix, Mistake.ONE_PIN))
             yield replace(rule, name=name_of(config, hosts), hosts=hosts[-1:], exempt=False)
-        elif elements(config, "pin-set") and rule.enforced:
+        elif rule.exempt and rule.enforced:
             message, fix = "the pin-set is empty", "add pins, or remove it"
             problems.append(Problem(place_of(config), message, fix))
         yield from _rules_in(config, rule, seen, problems, losses)
@@ -75,26 +74,32 @@ def _rules_in(
 
 def _is_enforced(config: etree._Element, inherited: Rule, losses: list[Loss]) -> bool:
     for settings in elements(config, _CONFIG):
-        if elements(settings, "report-uri") or settings.get(_NO_DEFAULT) != "true":
-            losses.append(
-                Loss(
-                    kind=LossKind.SETTING,
-                    effect=Effect.NEITHER,
-                    place=place_of(settings),
-                    consequence="reports go to other addresses, or to nobody",
-                )
-            )
+        addresses = elements(settings, "report-uri")
+        losses += [_of_reports(one, (one.text or "").strip()) for one in addresses]
+        if not addresses and settings.get(_NO_DEFAULT) != "true":
+            losses.append(_of_reports(settings, None))
         return settings.get(_ENFORCE, "false") == "true"
     return inherited.enforced
 
 
+def _of_reports(element: etree._Element, address: str | None) -> Loss:
+    return Loss(
+        kind=LossKind.REPORTS,
+        effect=Effect.NEITHER,
+        place=place_of(element),
+        consequence="reports go to other addresses, or to nobody",
+        stated=address,
+    )
+
+
 def _of_dropped(config: etree._Element, host: str) -> Loss:
     return Loss(
-        kind=LossKind.HOSTS,
+        kind=LossKind.DROPPED_HOST,
         effect=Effect.NEITHER,
         place=place_of(config),
         consequence=f"{host} is not pinned by TrustKit, which keeps the last <domain> only; it is "
         "left out",
+        stated=host,
     )
 
 
@@ -116,5 +121,5 @@ def _is_trustkit(_file_name: str, data: bytes) -> bool:
 
 
 FORMAT = Format(
-    name="trustkit-android", semantics=SEMANTICS, recognizes=_is_trustkit, read=read, write=write
+    name="trustkit-android", semantics=SEMANTICS, recognizes=_is_trustkit, scan=scan, write=write
 )

@@ -15,7 +15,7 @@ from copy import deepcopy
 from datetime import date
 from typing import Any
 
-from holdfast.errors import PolicyError, Problem
+from holdfast.errors import Mistake, PolicyError, Problem
 from holdfast.formats.dictionaries import flag_in, host_of, pins_in, table_in, texts_in
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.platform import Expiry, Kinds, PlatformHost, Rule, Semantics
@@ -34,6 +34,7 @@ SEMANTICS = Semantics(
     one_entry_a_host=True,
     minimum=2,
     folds_case=False,
+    shipped=True,
 )
 _ROOT, _DOMAINS = "TSKConfiguration", "TSKPinnedDomains"
 _PINS, _ENFORCE, _BELOW = "TSKPublicKeyHashes", "TSKEnforcePinning", "TSKIncludeSubdomains"
@@ -43,11 +44,11 @@ _MARK = "HoldfastPinnedDomains"
 _EXEMPT_AS_MEANT = "TSKExcludeSubdomainFromParentPolicy"
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read a property list with TrustKit's settings.
 
     Raises:
-        PolicyError: It is none, or TrustKit would refuse it.
+        PolicyError: It is none.
     """
     problems: list[Problem] = []
     losses: list[Loss] = []
@@ -55,9 +56,7 @@ def read(data: bytes) -> Reading:
     domains = table_in(configuration, _DOMAINS, _ROOT, problems)
     rules = tuple(_rules_in(domains, problems, losses))
     _check_exemptions(rules, problems)
-    if problems:
-        raise PolicyError(problems)
-    return Reading(rules, tuple(losses))
+    return Reading(rules, tuple(losses), tuple(problems))
 
 
 def _rules_in(
@@ -69,22 +68,28 @@ def _rules_in(
         host = host_of(name, place, problems)
         if _EXEMPT_AS_MEANT in entry:
             fix = f"write {_EXEMPT}: that is the text which the constant stands for"
-            problems.append(
-                Problem(f"{place}.{_EXEMPT_AS_MEANT}", "TrustKit does not know it", fix)
-            )
+            there, message = f"{place}.{_EXEMPT_AS_MEANT}", "TrustKit does not know it"
+            problems.append(Problem(there, message, fix, Mistake.MISSPELT_KEY))
         exempt = flag_in(entry, _EXEMPT, place, problems, default=False)
         enforced = flag_in(entry, _ENFORCE, place, problems, default=True)
         below = flag_in(entry, _BELOW, place, problems, default=False)
-        pins = pins_in(texts_in(entry, _PINS, place, problems), f"{place}.{_PINS}", problems)
+        texts = texts_in(entry, _PINS, place, problems)
+        pins = pins_in(texts, f"{place}.{_PINS}", problems, losses)
         expires = _expiry(entry, place, problems)
         if exempt and len(entry) > 1:
             fix = "remove the other keys of the domain"
             problems.append(Problem(place, f"{_EXEMPT} stands alone", fix))
-        elif not exempt and len(pins) < (SEMANTICS.minimum if enforced else 1):
-            fix = "add a backup pin"
-            problems.append(Problem(f"{place}.{_PINS}", "TrustKit wants more distinct pins", fix))
-        if texts_in(entry, _REPORTS, place, problems) or not entry.get(_NO_DEFAULT, exempt):
-            losses.append(_of_reports(place, name))
+        elif (
+            not exempt
+            and _EXEMPT_AS_MEANT not in entry
+            and len(pins) < (SEMANTICS.minimum if enforced else 1)
+        ):
+            there, message = f"{place}.{_PINS}", "TrustKit wants more distinct pins"
+            problems.append(Problem(there, message, "add a backup pin", Mistake.ONE_PIN))
+        addresses = texts_in(entry, _REPORTS, place, problems)
+        losses += [_of_reports(f"{place}.{_REPORTS}", name, address) for address in addresses]
+        if not addresses and not entry.get(_NO_DEFAULT, exempt):
+            losses.append(_of_reports(place, name, None))
         if host is not None:
             yield Rule(
                 name=host.replace(".", "-"),
@@ -93,6 +98,7 @@ def _rules_in(
                 enforced=enforced,
                 expires=expires,
                 exempt=exempt,
+                place=place,
             )
 
 
@@ -107,13 +113,14 @@ def _expiry(entry: Mapping[str, Any], place: str, problems: list[Problem]) -> da
         return None
 
 
-def _of_reports(place: str, name: str) -> Loss:
+def _of_reports(place: str, name: str, address: str | None) -> Loss:
     return Loss(
-        kind=LossKind.SETTING,
+        kind=LossKind.REPORTS,
         effect=Effect.NEITHER,
         place=place,
         consequence=f"reports about {name} go to other addresses, or to nobody",
         subject=name.replace(".", "-"),
+        stated=address,
     )
 
 
@@ -175,5 +182,5 @@ def _is_trustkit(_file_name: str, data: bytes) -> bool:
 
 
 FORMAT = Format(
-    name="trustkit-ios", semantics=SEMANTICS, recognizes=_is_trustkit, read=read, write=write
+    name="trustkit-ios", semantics=SEMANTICS, recognizes=_is_trustkit, scan=scan, write=write
 )

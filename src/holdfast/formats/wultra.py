@@ -8,18 +8,18 @@ the one key that the application knows.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from holdfast.errors import HoldfastError, PolicyError, Problem
-from holdfast.formats.dictionaries import host_of
+from holdfast.errors import PinFormatError, PolicyError, Problem
+from holdfast.formats.dictionaries import distinct, host_of
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.marked_text import text_of
 from holdfast.formats.platform import Kinds, Places, PlatformHost, Rule, Semantics
 from holdfast.formats.registry import Format, Reading
-from holdfast.pins.pin import Pin, PinAlgorithm
+from holdfast.pins.pin import Pin
 
 __all__ = ["FORMAT"]
 
@@ -35,11 +35,11 @@ _LIST = "fingerprints"
 _MAXIMUM = 253402300799  # seconds; the end of the year 9999
 
 
-def read(data: bytes) -> Reading:
+def scan(data: bytes) -> Reading:
     """Read a list.
 
     Raises:
-        PolicyError: It is none, or an entry has a mistake.
+        PolicyError: It is none.
     """
     problems: list[Problem] = []
     losses = [
@@ -50,13 +50,13 @@ def read(data: bytes) -> Reading:
             consequence="signatures are not checked: who wrote the list is not known",
         )
     ]
-    pins: dict[str, list[Pin]] = {}
+    pins: dict[str, list[tuple[str, Pin]]] = {}
     for index, entry in enumerate(_entries(data)):
         place = f"{_LIST}[{index}]"
         host = host_of(str(entry.get("name")), f"{place}.name", problems)
         pin = _pin(entry.get("fingerprint"), f"{place}.fingerprint", problems)
         if host is not None and pin is not None:
-            pins.setdefault(host, []).append(pin)
+            pins.setdefault(host, []).append((place, pin))
             losses.append(
                 Loss(
                     kind=LossKind.EXPIRY,
@@ -64,19 +64,19 @@ def read(data: bytes) -> Reading:
                     place=f"{place}.expires",
                     consequence="Wultra passes over the entry after its end; the policy keeps it",
                     subject=host.replace(".", "-"),
+                    stated=_end(entry.get("expires"), f"{place}.expires", problems),
                 )
             )
-    if problems:
-        raise PolicyError(problems)
     rules = tuple(
         Rule(
             name=host.replace(".", "-"),
             hosts=(PlatformHost(host),),
-            leaf=tuple(dict.fromkeys(found)),
+            leaf=distinct(found, losses),
+            place=found[0][0],
         )
         for host, found in pins.items()
     )
-    return Reading(rules, tuple(losses))
+    return Reading(rules, tuple(losses), tuple(problems))
 
 
 def _entries(data: bytes) -> list[Mapping[str, Any]]:
@@ -93,10 +93,20 @@ def _entries(data: bytes) -> list[Mapping[str, Any]]:
 
 def _pin(text: object, place: str, problems: list[Problem]) -> Pin | None:
     try:
-        return Pin(PinAlgorithm.CERTIFICATE, b64decode(str(text), validate=True))
-    except (HoldfastError, Base64Error, ValueError) as error:
-        problems.append(Problem(place, str(error), "take the SHA-256 of the certificate again"))
+        return Pin.parse(f"cert-sha256/{text}")
+    except PinFormatError as error:
+        problems.append(Problem.of(place, error, "take the SHA-256 of the certificate again"))
         return None
+
+
+def _end(seconds: object, place: str, problems: list[Problem]) -> str | None:
+    """Return the end of an entry as a time in UTC; nothing where it has none."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= _MAXIMUM:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    problems.append(Problem(place, "this is no time", "write seconds since 1970"))
+    return None
 
 
 def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
@@ -122,4 +132,4 @@ def _is_list(_file_name: str, data: bytes) -> bool:
     return b'"fingerprints"' in data and b'"fingerprint"' in data
 
 
-FORMAT = Format(name="wultra", semantics=SEMANTICS, recognizes=_is_list, read=read, write=write)
+FORMAT = Format(name="wultra", semantics=SEMANTICS, recognizes=_is_list, scan=scan, write=write)

@@ -218,7 +218,7 @@ def list_of(parse: Callable[[str], Entry], stand_in: Entry, fix: str) -> Reader[
                     entries.append(parse(item))
                     continue
                 except HoldfastError as error:
-                    problem = Problem(f"{place}[{index}]", error.message, error.hint or fix)
+                    problem = Problem.of(f"{place}[{index}]", error, fix)
             else:
                 problem = wrong_type(item, f"{place}[{index}]", "text", fix)
             problems.append(problem)

@@ -14,7 +14,7 @@ from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
 from enum import StrEnum
 
-from holdfast.errors import PinFormatError
+from holdfast.errors import Mistake, PinFormatError
 
 DIGEST_LENGTH = 32
 _BASE64_LENGTH = 44
@@ -52,16 +52,25 @@ class Pin:
             raise PinFormatError(
                 f"a pin's digest has {DIGEST_LENGTH} bytes, not {len(self.digest)}",
                 hint="it was cut off or is not SHA-256; take it again with `holdfast key pin FILE`",
+                mistake=Mistake.LENGTH,
             )
         if self.digest == _ALL_ZERO:
             raise PinFormatError(
-                "the pin is all zeros", hint="this is a place-holder; put the real pin there"
+                "the pin is all zeros",
+                hint="this is a place-holder; put the real pin there",
+                mistake=Mistake.ALL_ZERO,
             )
         if self.digest == _EMPTY_INPUT:
             raise PinFormatError(
                 "the pin is the SHA-256 of empty input",
                 hint="its maker read nothing; take it again with `holdfast key pin FILE`",
+                mistake=Mistake.EMPTY_INPUT,
             )
+
+    @property
+    def is_certificate(self) -> bool:
+        """Whether it is over a whole certificate, and not over a key."""
+        return self.algorithm is PinAlgorithm.CERTIFICATE
 
     def __str__(self) -> str:
         """Return the canonical text."""
@@ -91,10 +100,11 @@ class Pin:
         """
         pairs = text.split(":")
         digits = "".join(pairs) if all(len(pair) == 2 for pair in pairs) else text
-        if len(digits) != _HEX_LENGTH or digits.strip("0123456789abcdefABCDEF"):
+        if len(digits) != _HEX_LENGTH or _without_digits(digits):
             raise PinFormatError(
                 f"{quoted(text)} is not a SHA-256 digest in hexadecimal",
                 hint=f"write {_HEX_LENGTH} hex digits",
+                mistake=Mistake.ENCODING if _without_digits(digits) else Mistake.LENGTH,
             )
         return cls(algorithm, bytes.fromhex(digits))
 
@@ -107,6 +117,11 @@ class Pin:
     def of_certificate(cls, der: bytes) -> Pin:
         """Return the pin of a whole DER certificate."""
         return cls(PinAlgorithm.CERTIFICATE, hashlib.sha256(der).digest())
+
+
+def _without_digits(text: str) -> str:
+    """Return what is left of a text without hexadecimal digits at its ends."""
+    return text.strip("0123456789abcdefABCDEF")
 
 
 def quoted(text: str) -> str:
@@ -128,7 +143,13 @@ def _split(text: str) -> tuple[PinAlgorithm, str]:
         return PinAlgorithm.SPKI, text[len('pin-sha256="') : -1]
     if not text:
         raise PinFormatError("the pin is empty", hint="remove it, or write sha256/<base64>")
-    raise PinFormatError(f"{quoted(text)} is not a pin", hint=_prefix_fix(text))
+    mistake = Mistake.ENCODING if _is_hexadecimal(text.strip()) else None
+    raise PinFormatError(f"{quoted(text)} is not a pin", hint=_prefix_fix(text), mistake=mistake)
+
+
+def _is_hexadecimal(text: str) -> bool:
+    digits = text.replace(":", "")
+    return len(digits) == _HEX_LENGTH and not _without_digits(digits)
 
 
 def _prefix_fix(text: str) -> str:
@@ -140,7 +161,7 @@ def _prefix_fix(text: str) -> str:
         return "SHA-1 and MD5 are not accepted; take the SHA-256 pin with `holdfast key pin FILE`"
     if lowered.startswith(("sha256/", "cert-sha256/", "pin-sha256=")):
         return "write the prefix in lower case: sha256/ or cert-sha256/"
-    if len(lowered.replace(":", "")) == _HEX_LENGTH and not lowered.strip("0123456789abcdef:"):
+    if _is_hexadecimal(lowered):
         return f"hexadecimal does not say what was hashed; {_CONVERT}"
     if len(text) == _BASE64_LENGTH:
         return "say what was hashed: sha256/ for a public key, cert-sha256/ for a certificate"
@@ -155,26 +176,27 @@ def _decode(encoded: str, text: str) -> bytes:
         digest = b""
     # Without this, the last character's unused bits would let several texts stand for one digest.
     if len(digest) != DIGEST_LENGTH or b2a_base64(digest, newline=False) != encoded.encode():
-        raise PinFormatError(
-            f"{quoted(text)} is not a canonical pin", hint=_encoding_fix(encoded, digest)
-        )
+        fix, mistake = _encoding_fix(encoded, digest)
+        raise PinFormatError(f"{quoted(text)} is not a canonical pin", hint=fix, mistake=mistake)
     return digest
 
 
-def _encoding_fix(encoded: str, digest: bytes) -> str:
-    """Say why base64 text was refused."""
+def _encoding_fix(encoded: str, digest: bytes) -> tuple[str, Mistake]:
+    """Say why base64 text was refused, and what kind of mistake that is."""
     if not encoded:
-        return "there is no digest after the prefix"
+        return "there is no digest after the prefix", Mistake.LENGTH
     if any(character.isspace() for character in encoded):
-        return "remove the white space"
+        return "remove the white space", Mistake.ENCODING
     if "-" in encoded or "_" in encoded:
-        return "this is URL-safe base64; write + for - and / for _"
+        return "this is URL-safe base64; write + for - and / for _", Mistake.ENCODING
     if len(encoded) == _BASE64_LENGTH - 1 and not encoded.endswith("="):
-        return "add the missing = at its end"
-    if len(encoded) == _HEX_LENGTH and not encoded.strip("0123456789abcdefABCDEF"):
-        return f"this is hexadecimal; {_CONVERT}"
+        return "add the missing = at its end", Mistake.ENCODING
+    if _is_hexadecimal(encoded):
+        return f"this is hexadecimal; {_CONVERT}", Mistake.ENCODING
     if len(digest) == DIGEST_LENGTH:
-        return "its last characters are not the canonical base64; take the pin again from the key"
+        fix = "its last characters are not the canonical base64; take the pin again from the key"
+        return fix, Mistake.ENCODING
     if digest:
-        return f"a SHA-256 digest has {DIGEST_LENGTH} bytes, this has {len(digest)}"
-    return f"write {_BASE64_LENGTH} characters of standard base64"
+        fix = f"a SHA-256 digest has {DIGEST_LENGTH} bytes, this has {len(digest)}"
+        return fix, Mistake.LENGTH
+    return f"write {_BASE64_LENGTH} characters of standard base64", Mistake.ENCODING

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
 
-from holdfast.errors import PolicyError, Problem
+from holdfast.errors import Mistake, PolicyError, Problem
 from holdfast.pins.client_identity import ClientIdentity
 from holdfast.pins.endpoint import Endpoint
 from holdfast.pins.host_pattern import HostPattern, Reach
@@ -232,9 +232,8 @@ def repeated_pins(
         for index, pin in enumerate(pins):
             place = f"{key}[{index}]"
             if pin in seen:
-                problems.append(
-                    Problem(place, f"{pin} stands in {seen[pin]} already", "remove one of them")
-                )
+                message = f"{pin} stands in {seen[pin]} already"
+                problems.append(Problem(place, message, "remove one of them", Mistake.TWICE))
             seen.setdefault(pin, place)
     return problems
 
@@ -265,6 +264,7 @@ def _backup_rule(pin_set: PinSet) -> list[Problem]:
             "an enforced set needs a way out when its key is lost",
             "add a backup pin (`holdfast key new`) or a second CA, "
             f'or write single_pin = "{ACCEPT_LOCK_OUT}"',
+            Mistake.ONE_PIN if len(pin_set.pins) == 1 else Mistake.NO_BACKUP,
         )
     ]
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -222,8 +223,7 @@ def _explain(
     except PolicyError as error:
         start = len(place_of(name))
         rules = [
-            Problem(problem.place[start:].lstrip("."), problem.message, problem.fix)
-            for problem in error.problems
+            replace(problem, place=problem.place[start:].lstrip(".")) for problem in error.problems
         ]
         _add_new([rule for rule in rules if not unsure & _resting(rule.place)], found)
 

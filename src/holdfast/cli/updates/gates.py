@@ -14,7 +14,6 @@ import click
 
 from holdfast.certificates.load_policy import load_policy
 from holdfast.cli.endpoint_check import Checked, check_endpoints, not_probed
-from holdfast.cli.lint import is_public_suffix
 from holdfast.cli.options import anchors_option, timeout_option
 from holdfast.cli.output import (
     Format,
@@ -24,6 +23,7 @@ from holdfast.cli.output import (
     print_lines,
     progress,
 )
+from holdfast.cli.public_suffixes import is_public_suffix
 from holdfast.cli.trust import given_anchors
 from holdfast.cli.updates.options import published, read_only, signed_by
 from holdfast.findings.finding import Finding, Severity, finding_as_json
