@@ -38,6 +38,10 @@ _COMMANDS = {
     "run": ("holdfast.cli.run", "Run a Python program with the policy enforced in all of it."),
     "export": ("holdfast.cli.export", "Write the policy in the format of another platform."),
     "import": ("holdfast.cli.import_file", "Make a policy of another platform's file."),
+    "verify-artifact": (
+        "holdfast.cli.verify_artifact",
+        "Hold the pins of a shipped package against the policy.",
+    ),
     "updates": ("holdfast.cli.updates.group", "Publish signed updates of policies."),
     "doctor": ("holdfast.cli.doctor", "Check whether pins can be enforced here, with a self-test."),
     "lab": ("holdfast.cli.lab", "Attack a client, in any language: which attacks does it stop?"),

@@ -1,0 +1,132 @@
+"""`holdfast verify-artifact`: what a shipped package pins, beside the policy and the servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from holdfast.certificates.load_policy import load_policy
+from holdfast.cli.endpoint_check import check_endpoints
+from holdfast.cli.options import anchors_option, format_option, policy_option, timeout_option
+from holdfast.cli.output import (
+    Format,
+    complain,
+    print_findings,
+    print_json,
+    print_lines,
+    print_rendered,
+    progress,
+)
+from holdfast.cli.trust import given_anchors
+from holdfast.findings.finding import Finding, Severity, finding_as_json
+from holdfast.formats.artifacts.archive import entries_of
+from holdfast.formats.artifacts.comparison import RULES, artifact_findings, live_findings
+from holdfast.formats.artifacts.found import Found, found_in
+from holdfast.pins.chain import VerifiedChain
+from holdfast.pins.pin_set import probed_endpoints
+from holdfast.pins.policy import Policy
+
+_CONCURRENCY = 32  # connections at once, as `holdfast check`
+
+
+@click.command("verify-artifact")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@policy_option
+@click.option("--live", is_flag=True, help="Hold its pins against the endpoints of the policy too.")
+@anchors_option("Trust these CAs instead of the public ones, with --live.")
+@timeout_option(10.0)
+@format_option(Format.SARIF, Format.JUNIT, Format.GITHUB)
+def command(
+    *,
+    file: Path,
+    policy: Path,
+    live: bool,
+    anchors: Path | None,
+    timeout: float,
+    output_format: Format,
+) -> int:
+    """Read the pins out of a shipped package, and hold them against the policy.
+
+    FILE is an APK, IPA, AAR, wheel, jar, or an unpacked folder such as an .app. Nothing is
+    unpacked. Configurations of Android, Apple and TrustKit are compared as what they mean; in
+    everything else texts that are pins are found.
+
+    Exit codes: 0 it pins what the policy says; 1 it does not; 2 bad input; 3 with --live, an
+    endpoint could not be reached.
+    """
+    rules = load_policy(policy)
+    found = [one for entry in entries_of(file) if (one := found_in(entry)) is not None]
+    findings = list(artifact_findings(rules, found))
+    is_whole = True
+    if live:
+        more, is_whole = asyncio.run(_look(rules, found, given_anchors(anchors), timeout))
+        findings += more
+    placed = [replace(one, file=str(file)) for one in findings]
+    _print(file, found, placed, output_format)
+    if not is_whole:
+        complain("not every endpoint could be reached", "try again where it can be")
+    if any(one.severity is Severity.ERROR for one in placed):
+        return 1
+    return 0 if is_whole else 3
+
+
+async def _look(
+    policy: Policy, found: Sequence[Found], anchors: tuple[bytes, ...] | None, timeout: float
+) -> tuple[list[Finding], bool]:
+    """Hold what is in a package against what the endpoints show."""
+    endpoints = [one for pin_set in policy.pin_sets for one in probed_endpoints(pin_set)]
+    findings: list[Finding] = []
+    is_whole = True
+    with progress(len(endpoints), "looking") as done:
+        async for checked in check_endpoints(
+            policy, endpoints, anchors, concurrency=_CONCURRENCY, timeout=timeout
+        ):
+            chain = None if checked.verdict is None else checked.verdict.chain
+            if isinstance(chain, VerifiedChain):
+                now = datetime.now(UTC)
+                findings += live_findings(found, checked.endpoint.host, chain, now)
+            else:
+                is_whole = False
+            done()
+    return findings, is_whole
+
+
+def _print(
+    file: Path, found: Sequence[Found], findings: Sequence[Finding], output_format: Format
+) -> None:
+    looked_at = [one for one in found if one.reading is not None or one.pins]
+    if output_format is Format.JSON:
+        print_json(
+            {
+                "file": str(file),
+                "found": [
+                    {
+                        "name": one.name,
+                        "format": None if one.format is None else one.format.name,
+                        "pins": sorted(map(str, one.pins | _pins_of(one))),
+                    }
+                    for one in looked_at
+                ],
+                "findings": [finding_as_json(one) for one in findings],
+            }
+        )
+    elif output_format is Format.TABLE:
+        for one in looked_at:
+            what = "texts" if one.format is None else one.format.semantics.title
+            print_lines(f"{one.name}: {len(one.pins | _pins_of(one))} pins ({what})")
+        print_findings(findings)
+        if not findings:
+            print_lines(f"{file}: as the policy says")
+    else:
+        titles = {rule.id: rule.title for rule in RULES}
+        print_rendered(output_format, findings, titles, [] if findings else [str(file)])
+
+
+def _pins_of(one: Found) -> frozenset:  # type: ignore[type-arg]
+    rules = () if one.reading is None else one.reading.rules
+    return frozenset(pin for rule in rules for pin in rule.pins)

@@ -1,0 +1,36 @@
+from holdfast.formats.artifacts.archive import Entry
+from holdfast.formats.artifacts.found import found_in
+from tests.formats.artifacts.test_android_binary import binary
+from tests.formats.test_round_trip import ONE, TWO
+
+
+def test_a_configuration_is_read_as_what_it_means() -> None:
+    """Also from binary XML; one that is damaged is said."""
+    found = found_in(Entry("res/xml/a.xml", binary()))
+    damaged = found_in(Entry("res/xml/a.xml", binary()[:100]))
+
+    assert found is not None
+    assert found.format is not None
+    assert found.reading is not None
+    assert ("android", 2) == (found.format.name, len(found.reading.rules))
+    assert damaged is not None
+    assert "binary XML" in damaged.problem
+
+
+def test_texts_that_are_pins_are_found() -> None:
+    """In any file, in two encodings, in curl's form; what no key has is none."""
+    zeros = "sha256/" + "A" * 43 + "="
+    text = f"x{ONE}y {str(TWO).replace('/', '//', 1)} {zeros}"
+    for content in (text.encode(), text.encode("utf-16-le")):
+        found = found_in(Entry("classes.dex", content))
+        assert found is not None
+        assert {ONE, TWO} == found.pins
+    assert found_in(Entry("readme", b"nothing")) is None
+
+
+def test_what_could_not_be_looked_at_stays() -> None:
+    """With the reason; so does a configuration that is none."""
+    assert "too large" == getattr(found_in(Entry("a", None, "too large")), "problem", "")
+    broken = found_in(Entry("res/xml/a.xml", b"<network-security-config"))
+    assert broken is not None
+    assert "not XML" in broken.problem
