@@ -81,6 +81,8 @@ def test_a_roll_out_has_its_place(updates: Run, folder: Path) -> None:
     assert "says already" in updates(*percent).stderr
     write_policy(folder, OTHER, mode="report-only")
     assert "not rolled out in steps" in updates(*percent).stderr
+    dry = updates(*percent, "--dry-run")
+    assert (1, True) == (dry.returncode, "more than pins changes" in dry.stdout)
 
     done = updates(*percent, "--rules")
     assert 2 == done.returncode

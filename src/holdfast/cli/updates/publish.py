@@ -109,5 +109,6 @@ def publish(  # noqa: PLR0913  one for each option
         opening=lambda: opened(folder, keys, passphrase_file),
         publishing=publishing,
         output_format=output_format,
-        may_change_rules=rules or basis_points is not None,
+        # A candidate is refused for it as it is published, with words of its own.
+        may_change_rules=rules or (basis_points is not None and not gates.is_dry),
     )

@@ -34,9 +34,13 @@ def publish_staged(
     if request_file() is not None:
         raise click.UsageError("--staged is for `holdfast updates publish` itself", context)
     source = click.core.ParameterSource.COMMANDLINE
-    given = [name for name in context.params if context.get_parameter_source(name) is source]
-    if settled := [name for name in given if name not in _ASKED]:
-        raise click.UsageError(f"the request has settled that: leave out --{settled[0]}", context)
+    for option in context.command.params:
+        name = option.name or ""
+        if name not in {*context.params} - _ASKED:
+            continue
+        if context.get_parameter_source(name) is source:
+            words = f"the request has settled that: leave out {option.opts[0]}"
+            raise click.UsageError(words, context)
     signed = Publisher.publish_requests(
         folder,
         [read_request(request) for request in requests],
