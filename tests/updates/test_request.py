@@ -108,6 +108,7 @@ def _set(*path: str | int, to: object) -> Callable[[dict[str, Any]], None]:
         (_drop_role, "it does not delegate to emergency"),
         (_drop_roles, "it does not delegate to breakglass, emergency, pins"),
         (_set("before", "targets", "signed", "delegations", to=_BINS), "it does not delegate to"),
+        (_set("after", "emergency", "signed", "delegations", to=_BINS), "lets others sign"),
         (_list_another, "this Holdfast knows no such file"),
         (_set("files", "0" * 64, to=""), "the file has another SHA-256"),
         (_set("files", "zz", to="%"), "this is no base64"),

@@ -151,6 +151,11 @@ def _role_problems(request: Request) -> Iterator[Problem]:
                 yield Problem(f"{place}.{role}", f"it is {metadata.signed.type}", _AGAIN)
             else:
                 yield from _delegation_problems(f"{place}.{role}", role, metadata.signed)
+    for role in DELEGATED.keys() & request.after.keys():
+        states = (request.before.get(role), request.after[role])
+        former, new = (getattr(one and one.signed, "delegations", None) for one in states)
+        if former != new:  # only `pins` has any, for hosts; no request changes those
+            yield Problem(f"after.{role}", "it lets others sign than before", "sign nothing")
 
 
 def _delegation_problems(place: str, role: str, signed: Root | Targets) -> Iterator[Problem]:
