@@ -444,6 +444,24 @@ def test_a_bin_that_vanishes_from_the_snapshot(repository: HostRepository, start
     assert MANY[A] == rule(client, A)
 
 
+def test_pins_that_one_origin_withholds_come_without_a_bin_from_another(
+    repository: HostRepository, start: Start, serve: Callable[..., Origin]
+) -> None:
+    """What is missing of single hosts holds nothing else back, whatever another origin lacks."""
+    repository.publisher().deny([Pin.of_spki(b"stolen")])
+    repository.serve()
+    mirror = serve(
+        {name: data for name, data in repository.origin.files.items() if "hosts-" not in name}
+    )
+    repository.withhold("bundle.json")
+    client = start(A, mirrors=(mirror,))
+
+    assert client.refresh().succeeded
+    assert OF_THE_SET == rule(client, A)
+    assert (Pin.of_spki(b"stolen"),) == client.current().denied
+    assert State.STALE is _state(client)
+
+
 def test_more_bins(repository: HostRepository, start: Start) -> None:
     """A client follows to bins of other names, and keeps what it has while those are withheld."""
     client = start(A)

@@ -190,11 +190,11 @@ def fetch(
                 return files
             is_partial = True
             problem = files.emergency_problem or problem
+    if files is not None and (denials is None or files.emergency is not None):
+        return files  # of the last origin: nobody has changed the copy since
     if denials is not None:
         text = "; ".join(problems)
         raise DenialsOnlyError(text, emergency=denials.emergency, epoch=denials.epoch)
-    if files is not None:
-        return files  # of the last origin: nobody has changed the copy since
     if is_partial:
         # A later origin may have moved the copy on: what counts is what it holds now. Had one had
         # the deny list of the same state, the others would have found it in the copy.
