@@ -285,6 +285,16 @@ def test_a_new_epoch_undoes_a_serial(folder: Path, opened: Opened, client: Updat
     assert policy(OLD) == client.current()
 
 
+def test_a_new_epoch_drops_a_candidate(opened: Opened) -> None:
+    """It is told, unless it becomes the policy of the epoch."""
+    opened().publish(policy(OLD), refresh=HOUR, rules=True)
+    candidate = opened().roll_out(policy(NEW), basis_points=1, refresh=HOUR).candidate
+
+    assert candidate == opened().new_epoch(policy(OLD), refresh=HOUR).dropped
+    opened().roll_out(policy(NEW), basis_points=1, refresh=HOUR)
+    assert opened().new_epoch(policy(NEW), refresh=HOUR).dropped is None
+
+
 def test_a_new_epoch_lifts_denials(opened: Opened, client: UpdateClient) -> None:
     """Those that are named, at a client that remembers them; the others hold in it."""
     other = Pin.of_spki(b"another")

@@ -9,12 +9,14 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from holdfast.errors import PolicyError, UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode
-from holdfast.updates.document import PINS_TARGET, Bundle, bundle_to_bytes
+from holdfast.updates.document import PINS_TARGET, POLICY_TARGET, Bundle, bundle_to_bytes
 from holdfast.updates.key_card import KeyCard
 from holdfast.updates.key_folder import add_card
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.request import Request
 from holdfast.updates.roles import ONLINE, PROFILES
+from holdfast.updates.roll_out import SALT_BYTES, Candidate
+from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.signing import sign_request
 from holdfast.updates.staged_repository import read_request
 from tests.updates.ceremony import HOUR, Ceremony, by_id, followed, signer_of
@@ -179,15 +181,42 @@ def test_new_keys_leave_no_role_behind(published: Ceremony) -> None:
         published.publish(published.signed(without, "alice", "bob"))
 
 
-def _with_bundle(request: Request, bundle: Bundle) -> Request:
+def test_a_new_epoch_is_published(published: Ceremony, tmp_path: Path) -> None:
+    """Its serials begin anew, and clients take it."""
+    root, cache = published.root.to_bytes(), tmp_path / "cache"
+    published.opened().publish(policy(NEW), refresh=HOUR)
+    assert 2 == followed(published.folder, root, cache, NOW).in_force.serial
+    request = published.staged(lambda one: one.new_epoch(policy(OLD), refresh=HOUR), "alice", "bob")
+
+    published.publish(request)
+
+    in_force = followed(published.folder, root, cache, NOW).in_force
+    assert (2, 1) == (in_force.epoch, in_force.serial)
+
+
+def test_a_lower_epoch_is_refused(published: Ceremony) -> None:
+    """Clients do not go back to one."""
+    published.opened().new_epoch(policy(OLD), refresh=HOUR)
+    request = published.staged(lambda one: one.resign(["targets"]))
+    request.after["targets"].signed.unrecognized_fields[EPOCH_FIELD] = 1
+    request.after["targets"].signatures.clear()
+
+    with pytest.raises(UpdateError, match="of epoch 1, and epoch 2 is published"):
+        published.publish(published.signed(request, "alice", "bob"))
+
+
+def _with_bundle(
+    request: Request, bundle: Bundle, role: str = "pins", path: str = PINS_TARGET
+) -> Request:
     """Put another bundle into a request, as whoever has all the keys could."""
     content = bundle_to_bytes(bundle)
-    metadata: Metadata[Targets] = request.after["pins"]
-    target = TargetFile.from_data(PINS_TARGET, content, ["sha256"])
-    former = metadata.signed.targets[PINS_TARGET].hashes["sha256"]
-    metadata.signed.targets[PINS_TARGET] = target
+    metadata: Metadata[Targets] = request.after[role]
+    target = TargetFile.from_data(path, content, ["sha256"])
+    metadata.signed.targets[path] = target
     metadata.signatures.clear()
-    files = {name: data for name, data in request.files.items() if name != former}
+    tables = [*request.before.values(), *request.after.values()]
+    listed = {one.hashes["sha256"] for table in tables for one in table.signed.targets.values()}
+    files = {name: data for name, data in request.files.items() if name in listed}
     return replace(request, files={**files, target.hashes["sha256"]: content})
 
 
@@ -209,6 +238,19 @@ def test_what_clients_would_refuse_is_refused(
 
     with pytest.raises(UpdateError, match=told):
         published.publish(forged)
+
+
+def test_a_candidate_is_no_measure(published: Ceremony) -> None:
+    """Clients refuse one among what the offline keys sign."""
+    looser = policy(OLD, mode=Mode.REPORT_ONLY)
+    request = published.staged(lambda one: one.publish(looser, refresh=HOUR, rules=True))
+    candidate = Candidate(policy=policy(NEW), basis_points=1, salt=bytes(SALT_BYTES))
+    bundle = Bundle(serial=3, issued=NOW, refresh=HOUR, policy=looser, candidate=candidate)
+    forged = _with_bundle(request, bundle, "targets", POLICY_TARGET)
+    sign_request(forged, published.machine)
+
+    with pytest.raises(UpdateError, match="has a candidate"):
+        published.publish(published.signed(forged, "alice", "bob"))
 
 
 def test_the_first_policy_takes_the_offline_keys(ceremony: Ceremony) -> None:

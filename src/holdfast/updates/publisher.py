@@ -50,7 +50,7 @@ from holdfast.updates.request_signatures import merged
 from holdfast.updates.roles import DELEGATED, ONLINE, ROLES, RoleRule
 from holdfast.updates.roll_out import SALT_BYTES, Candidate
 from holdfast.updates.rule_comparison import in_words
-from holdfast.updates.signed_files import EPOCH_FIELD
+from holdfast.updates.signed_files import EPOCH_FIELD, epoch_of
 from holdfast.updates.staged_repository import StagedRepository
 from holdfast.updates.weakening import changes, may_be_made_by_pins_role
 
@@ -181,8 +181,7 @@ class Publisher:
     @property
     def epoch(self) -> int:
         """In which bundles are counted."""
-        targets = self._repository.signed("targets")
-        return int(targets.unrecognized_fields.get(EPOCH_FIELD, 1))
+        return epoch_of(self._repository.signed("targets"))
 
     def bundle(self) -> Bundle | None:
         """Return the bundle that is published, or None before the first."""
@@ -378,7 +377,8 @@ class Publisher:
         self._repository.put("pins", PINS_TARGET, content)
         self._repository.write((*signing, *ONLINE))
         told = changes(before.policy, bundle.policy) if before is not None else ()
-        return Publication(1, told, (*signing, *ONLINE))
+        dropped = other_candidate(before, policy)
+        return Publication(1, told, (*signing, *ONLINE), dropped=dropped)
 
     def break_glass(self, until: Mapping[str, datetime]) -> BreakGlass:
         """Let sets be report-only until a time; the sets that are not named are so no longer.

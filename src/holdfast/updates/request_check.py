@@ -15,6 +15,7 @@ from holdfast.updates.request_changes import documents
 from holdfast.updates.request_signatures import require_all
 from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL
 from holdfast.updates.rule_comparison import in_words
+from holdfast.updates.signed_files import epoch_of
 from holdfast.updates.weakening import changes, may_be_made_by_pins_role
 
 if TYPE_CHECKING:
@@ -126,12 +127,27 @@ def _check_rest(request: Request, repository: Repository) -> None:
             )
 
 
+def _begins_epoch(request: Request) -> bool:
+    """Tell whether a request begins an epoch; a lower one than before is refused, as by clients."""
+    if "targets" not in request.after or not request.before:
+        return False
+    before, after = (epoch_of(table["targets"].signed) for table in (request.before, request.after))
+    if after < before:
+        raise UpdateError(
+            f"the request is of epoch {after}, and epoch {before} is published", hint=_STAGE
+        )
+    return after > before
+
+
 def _check_documents(request: Request, repository: Repository) -> None:
     """Refuse what clients would, measured as they do (see `accept`)."""
     before = documents(request, request.before, repository.now)
     after = documents(request, request.after, repository.now)
+    is_new_epoch = _begins_epoch(request)
     for path, document in after.items():
         former = before.get(path)
+        if is_new_epoch and isinstance(document, Bundle):
+            continue  # its serials begin anew
         if former is not None and document.serial <= former.serial and document != former:
             raise UpdateError(
                 f"{path} has serial {document.serial}, and {former.serial} is published",
@@ -140,6 +156,8 @@ def _check_documents(request: Request, repository: Repository) -> None:
     bundle, measure = after.get(PINS_TARGET), after.get(POLICY_TARGET)
     if measure is None and (content := repository.content("targets", POLICY_TARGET)) is not None:
         measure = bundle_from_bytes(content, now=repository.now, source=POLICY_TARGET)
+    if isinstance(measure, Bundle) and measure.candidate is not None:
+        raise UpdateError(f"{POLICY_TARGET} has a candidate, which clients refuse", hint=_STAGE)
     if not isinstance(bundle, Bundle):
         return
     if not isinstance(measure, Bundle):

@@ -44,6 +44,7 @@ __all__ = [
     "EPOCH_FIELD",
     "SignedFile",
     "SignedFiles",
+    "epoch_of",
     "fetch",
     "verify_kept",
 ]
@@ -328,7 +329,7 @@ class _Verification:
         top = self._trusted.targets
         if top.delegations is not None:
             count_keys_once(top.delegations)
-        epoch = _epoch_of(top)
+        epoch = epoch_of(top)
         emergency, emergency_problem = self._spared(_EMERGENCY)
         try:
             pins, policy = self._bundles()
@@ -457,7 +458,12 @@ def _verified_content(path: Path, info: TargetFile) -> bytes | None:
     return content
 
 
-def _epoch_of(targets: Targets) -> int:
+def epoch_of(targets: Targets) -> int:
+    """Return the epoch that the top-level targets name.
+
+    Raises:
+        UpdateError: It is no number from 1.
+    """
     epoch = targets.unrecognized_fields.get(EPOCH_FIELD, 1)
     if type(epoch) is not int or epoch < 1:
         raise UpdateError(f"the epoch is {escaped(str(epoch), _TEXT_LIMIT)}, not a number from 1")

@@ -27,12 +27,29 @@ def test_copies_of_a_request_are_published(ceremony: Run, folder: Path) -> None:
     assert {"signed": ["targets", "pins", "snapshot", "timestamp"]} == json.loads(done.stdout)
 
 
+def test_a_new_epoch_is_staged(ceremony: Run, folder: Path) -> None:
+    """Its serials begin anew."""
+    seeds = []
+    publish, new_epoch = ("publish", "repo", "--rules"), ("new-epoch", "repo", "--skip-live")
+    for file, words in (("a.json", publish), ("b.json", new_epoch)):
+        ceremony("stage", file, *words, "--keys", "online")
+        for name in ("alice", "bob"):
+            ceremony("sign", file, "--keys", f"usb-{name}", "--yes", "--root", "root.json")
+        assert 0 == ceremony(*PUBLISH, "--staged", file).returncode
+        ceremony("seed", "repo", "seed.json")
+        seed = json.loads((folder / "seed.json").read_text())
+        seeds.append((seed["epoch"], seed["bundle"]["serial"]))
+    assert [(1, 1), (2, 1)] == seeds
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--staged", "first.json"), "is not empty"),
         (("--staged", "none.json"), "none.json"),
         (("--staged", "first.json", "--rules"), "leave out --rules"),
+        (("--staged", "first.json", "--skip-live"), "leave out --skip-live"),
+        (("--staged", "first.json", "--percent", "5"), "leave out --percent"),
         (("--staged", "first.json", "--policy", "pins.toml"), "leave out --policy"),
         (("--staged", "first.json", "--staged", "deny.json"), "not about the same"),
     ],
