@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Targets
 
 from holdfast.errors import PolicyError, UpdateError
@@ -208,6 +209,41 @@ def test_bins_are_signed_again_in_time(repository: HostRepository) -> None:
     for role in (repository.role_of(A), repository.role_of(B)):
         signed = repository.metadata(role).signed
         assert repository.now + timedelta(days=365) == signed.expires
+
+
+@pytest.mark.parametrize("roles", [(), ("targets",)])
+def test_new_keys_of_pins_are_not_staged_without_the_bins(
+    repository: HostRepository, tmp_path: Path, roles: tuple[str, ...]
+) -> None:
+    """No request has them, and they would stay with the former keys."""
+    repository.publish({A: pins("a")})
+    file = tmp_path / "request.json"
+    here = {one.public_key.keyid: one for role in roles for one in repository.keys[role]}
+    staged = Publisher.opened(repository.folder, here, repository.now, file)
+
+    with pytest.raises(UpdateError, match="cannot be signed by request"):
+        staged.rotate_keys("pins", [CryptoSigner.generate_ed25519()])
+
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("missing", ["targets", "snapshot"])
+def test_new_keys_of_pins_sign_no_bin_in_vain(repository: HostRepository, missing: str) -> None:
+    """Where the keys of another role are missing nothing is written."""
+    repository.publish({A: pins("a")})
+    before = files(repository)
+    here = {
+        one.public_key.keyid: one
+        for role, several in repository.keys.items()
+        for one in several
+        if role != missing
+    }
+    opened = Publisher.opened(repository.folder, here, repository.now)
+
+    with pytest.raises(UpdateError, match=f"{missing} takes 1"):
+        opened.rotate_keys("pins", [CryptoSigner.generate_ed25519()])
+
+    assert before == files(repository)
 
 
 def test_without_bins_there_is_nothing_to_sign_again(repository: HostRepository) -> None:

@@ -289,6 +289,9 @@ def test_new_keys_of_the_machine_are_needed_at_once(published: Ceremony) -> None
     signed = Publisher.publish_requests(published.folder, [request], machine, NOW)
 
     assert ("root", *ONLINE) == signed
+    # The new root comes last: until then the timestamp verifies under the former one.
+    timestamp = Metadata.from_file(str(published.folder / "metadata" / "timestamp.json"))
+    published.root.signed.verify_delegate("timestamp", timestamp.signed_bytes, timestamp.signatures)
 
 
 def test_status_says_what_the_file_wants_otherwise(published: Ceremony) -> None:

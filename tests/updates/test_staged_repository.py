@@ -5,6 +5,7 @@ import pytest
 from holdfast.errors import PolicyError, UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.updates.publisher import Publisher
+from holdfast.updates.repository import Repository
 from holdfast.updates.request import MAX_REQUEST_BYTES
 from holdfast.updates.roles import ROLES
 from holdfast.updates.signing import sign_request
@@ -64,6 +65,22 @@ def test_a_new_repository_is_staged(ceremony: Ceremony, tmp_path: Path) -> None:
     made = Publisher.opened(folder, ceremony.machine, NOW)
     assert [1] * len(ROLES) == [one.version for one in made.status()]
     assert set(ceremony.people) == set(made.status()[0].owners)
+
+
+def test_a_new_repository_is_not_written_over_another(ceremony: Ceremony, tmp_path: Path) -> None:
+    """Although the folder was free when each was begun."""
+    file, folder = tmp_path / "first.json", tmp_path / "new"
+    settings = ceremony.opened().settings
+    Publisher.created(folder, ceremony.keys, settings.roles, NOW, file)
+    request = read_request(file)
+    late = Repository.begun(folder, ceremony.machine, NOW)
+    Publisher.publish_requests(folder, [request], ceremony.machine, NOW)
+    before = _files(folder)
+
+    with pytest.raises(UpdateError, match="others have published"):
+        late.write_signed(request.after, request.files)
+
+    assert before == _files(folder)
 
 
 def test_a_request_is_never_overwritten(ceremony: Ceremony, tmp_path: Path) -> None:

@@ -429,10 +429,11 @@ class Publisher:
                 hint="repository.toml says how many there are",
             )
         self._repository.exchange_keys(role, keys, threshold or rule.threshold)
-        if role == "pins" and self._repository.has_enough("targets"):
-            self._hosts.sign_again()
         # No more than it takes: the keys of the others may be lost too.
         signing = _SIGN_NEW_KEYS.get(role) or tuple(dict.fromkeys(("targets", role, *ONLINE)))
+        if role == "pins":
+            self._repository.require(signing)  # before a bin is written
+            self._hosts.sign_again()
         self._repository.write(signing)
         return signing
 

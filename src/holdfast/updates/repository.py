@@ -75,6 +75,7 @@ class Repository:
         self._changed: dict[str, bytes] = {}
         self._outgoing: dict[str, list[Signer]] = {}
         self.is_locked = False  # whether whoever opened it keeps others out
+        self._is_begun = not is_repository(folder)  # nothing is served yet
 
     @classmethod
     def opened(cls, folder: Path, signers: Mapping[str, Signer], now: datetime) -> Self:
@@ -284,8 +285,7 @@ class Repository:
                 opened. Nothing was written.
             OSError: It cannot be written. What was served still is.
         """
-        for role in signing:
-            self._require(role)
+        self.require(signing)
         with self._publishing():
             self._write(signing, by)
 
@@ -309,7 +309,7 @@ class Repository:
             return  # it is being made
         served = Metadata.from_file(str(folder / "timestamp.json")).signed.version
         mine = self.signed("root").version, self.signed("timestamp").version
-        if (_newest_root(folder), served) != mine:
+        if self._is_begun or (_newest_root(folder), served) != mine:
             raise UpdateError(
                 f"others have published in {self._folder} meanwhile",
                 hint="look at what they changed, and run this again",
@@ -335,10 +335,10 @@ class Repository:
             OSError: It cannot be written. What was served still is.
         """
         before, after = self._metadata, {**self._metadata, **signed}
+        self._outgoing = {role: self.at_hand(role)[: self.rule(role).threshold] for role in ONLINE}
         self._metadata = after
         try:
-            for role in ONLINE:
-                self._require(role)
+            self.require(ONLINE)
         finally:
             self._metadata = before
         with self._publishing():
@@ -374,6 +374,16 @@ class Repository:
             version = "" if role == "timestamp" else f"{self.signed(role).version}."
             path = self._folder / "metadata" / f"{version}{role}.json"
             replace_file(path, self.bytes_of(role), _PUBLIC)
+        self._is_begun = False
+
+    def require(self, roles: Iterable[str]) -> None:
+        """Refuse to go on where the keys of a role are missing; `write` does so too.
+
+        Raises:
+            UpdateError: They are.
+        """
+        for role in roles:
+            self._require(role)
 
     def _require(self, role: str) -> None:
         if not self.has_enough(role):

@@ -71,6 +71,9 @@ class StagedRepository(Repository):
         for _ in delegated:
             raise _not_by_request(delegator)
 
+    def require(self, roles: Iterable[str]) -> None:
+        """Miss no keys: others have them."""
+
     def exchange_keys(self, role: str, keys: Sequence[Holder], threshold: int) -> None:
         """Give a role other keys; who has to agree signs the request."""
         self._exchange(role, keys, threshold)
