@@ -18,6 +18,7 @@ from holdfast.updates.host_index import HostIndex
 from holdfast.updates.host_publisher import HostPublisher
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.repository import Repository
+from holdfast.updates.staged_repository import read_request
 from tests.updates.host_repository import (
     HOUR,
     OF_THE_SET,
@@ -225,6 +226,32 @@ def test_new_keys_of_pins_are_not_staged_without_the_bins(
         staged.rotate_keys("pins", [CryptoSigner.generate_ed25519()])
 
     assert not file.exists()
+
+
+def test_no_request_leaves_the_bins_with_former_keys(
+    repository: HostRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it was made; one of other roles is published beside bins."""
+    repository.publish({A: pins("a")})
+    file, other, fresh = tmp_path / "1.json", tmp_path / "2.json", CryptoSigner.generate_ed25519()
+    signers = {**repository.signers, fresh.public_key.keyid: fresh}
+    with monkeypatch.context() as patched:
+        patched.setattr(HostPublisher, "sign_again", lambda _: 0)
+        staged = Publisher.opened(repository.folder, signers, repository.now, file)
+        staged.rotate_keys("pins", [fresh])
+
+    with pytest.raises(UpdateError, match="would stay with the former keys"):
+        Publisher.publish_requests(repository.folder, [read_request(file)], signers, repository.now)
+
+    Publisher.opened(repository.folder, signers, repository.now, other).resign(["targets", "pins"])
+    request = read_request(other)
+    assert ("targets", "pins", "snapshot", "timestamp") == Publisher.publish_requests(
+        repository.folder, [request], signers, repository.now
+    )
+    repository.serve()
+    client = repository.client(tmp_path / "cache", A)
+    assert client.refresh().succeeded
+    assert pins("a") == rule(client, A)
 
 
 @pytest.mark.parametrize("missing", ["targets", "snapshot"])

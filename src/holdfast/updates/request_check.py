@@ -116,6 +116,12 @@ def _check_rest(request: Request, repository: Repository) -> None:
     after = request.after
     root = after["root"].signed if "root" in after else repository.signed("root")
     targets = after["targets"].signed if "targets" in after else repository.signed("targets")
+    bins = (after["pins"] if "pins" in after else repository.metadata("pins")).signed.delegations
+    if bins is not None and bins.keys.keys() != {*targets.get_delegated_role("pins").keyids}:
+        raise UpdateError(
+            "the pins of single hosts would stay with the former keys of pins",
+            hint="give it new keys without a request, where a threshold of all who sign is",
+        )
     for role in ("targets", *DELEGATED):
         if role in after:
             continue
