@@ -228,6 +228,21 @@ def test_new_keys_of_pins_are_not_staged_without_the_bins(
     assert not file.exists()
 
 
+def test_bins_that_others_have_published_stay(repository: HostRepository, tmp_path: Path) -> None:
+    """What is refused is served to nobody, although bins are written before the snapshot."""
+    repository.publish({A: pins("a")})
+    late = repository.publisher()
+    repository.publish({A: pins("others")}, changes=True)
+
+    with pytest.raises(UpdateError, match="others have published"):
+        late.publish_hosts({A: pins("late")}, changes=True)
+
+    repository.serve()
+    client = repository.client(tmp_path / "cache", A)
+    assert client.refresh().succeeded
+    assert pins("others") == rule(client, A)
+
+
 def test_no_request_leaves_the_bins_with_former_keys(
     repository: HostRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

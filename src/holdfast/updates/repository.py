@@ -233,7 +233,7 @@ class Repository:
             delegated: The name of each role and its metadata; asked for one by one.
 
         Raises:
-            UpdateError: Keys are missing. Nothing was written.
+            UpdateError: Keys are missing, or others publish or have. Nothing was written.
             OSError: They cannot be written.
         """
         self._require(delegator)
@@ -248,7 +248,8 @@ class Repository:
                 name = f"{metadata.signed.version}.{role}.json"
                 yield name, metadata.to_bytes(JSONSerializer(compact=True))
 
-        replace_files(self._folder / "metadata", files(), _PUBLIC)
+        with self._publishing():  # bins that others have published would be replaced otherwise
+            replace_files(self._folder / "metadata", files(), _PUBLIC)
 
     def exchange_keys(self, role: str, keys: Sequence[Holder], threshold: int) -> None:
         """Give a role other keys; the former ones that are here sign once more, for rule 4.
