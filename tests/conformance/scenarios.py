@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 # Attacks that no single TLS handshake decides. Those that begin without TLS are left out as well.
 ATTACKS_NOT_ASKED = {
     "slow_loris": "the client's time limit decides, which is no judge's",
+    "added_root": "it is about what a client trusts, and here it trusts both roots",
+    "untrusted_root": "it is about what a client trusts, and here it trusts both roots",
+    "secrets_logged": "what the client writes to its disk decides, and no handshake",
+    "through_http_proxy": "a proxy stands in between, whom the judges would have to be told of",
+    "through_https_proxy": "a proxy stands in between, whom the judges would have to be told of",
     **{one.id: "it takes more than one connection" for one in attacks() if one.follows},
 }
 # What succeeds where the CA is pinned, and has to: a pinned CA may certify any key.

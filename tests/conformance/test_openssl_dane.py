@@ -63,7 +63,23 @@ OTHER_PATHS = {
         "root signed by rogue, rogue trusted, rogue root pinned"
     ),
 }
+# Attacks on verification itself, by a leaf that no record has.
+_REFUSED_BY_RECORD = (
+    "certificate_for_clients",
+    "expired_ca",
+    "explicit_curve",
+    "leaf_as_ca",
+    "name_constraints_broken",
+    "name_in_another_field",
+    "names_as_text",
+    "nul_in_name",
+    "path_length_exceeded",
+    "space_in_name",
+    "unknown_critical_extension",
+    "wildcard_for_everything",
+)
 DIFFERENT = {
+    **dict.fromkeys((f"{one}, rogue, leaf pin" for one in _REFUSED_BY_RECORD), _EARLIER),
     **dict.fromkeys(OTHER_PATHS, _OTHER_PATH),
     "denied_key, rogue, leaf pin": _DENIED,
     "denied_key, rogue, CA pin": _DENIED,
@@ -84,6 +100,8 @@ _ADDRESS = "a record belongs to a name, and s_client compares an address with na
 # Names begin with these.
 NOT_EXPRESSIBLE = {
     "ip_literal, ": _ADDRESS,
+    "address_as_name, ": _ADDRESS,
+    "short_address, ": _ADDRESS,
     "address ": _ADDRESS,
     "name for an address, ": _ADDRESS,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,6 +60,8 @@ def command(
     Exit codes: 0 it pins what the policy says; 1 it does not; 2 bad input; 3 with --live, an
     endpoint could not be reached.
     """
+    # The reader of binary XML writes its own log on stderr, unless there is a handler already.
+    logging.basicConfig(handlers=[logging.NullHandler()])
     rules = load_policy(policy)
     found = [one for entry in entries_of(file) if (one := found_in(entry)) is not None]
     findings = list(artifact_findings(rules, found))

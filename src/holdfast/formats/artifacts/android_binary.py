@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 from holdfast.errors import HoldfastError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["as_xml", "is_binary_xml"]
 
@@ -38,22 +31,10 @@ def as_xml(content: bytes) -> bytes:
     if len(content) > _LIMIT:
         raise HoldfastError(f"it has more than {_LIMIT} bytes")
     try:
-        with _quiet():
-            printer = AXMLPrinter(content)
-            text = printer.get_xml() if printer.is_valid() else None
+        printer = AXMLPrinter(content)
+        text = printer.get_xml() if printer.is_valid() else None
     except Exception as error:  # outside input to a library with many errors
         raise HoldfastError(f"it is no binary XML that can be read: {error}") from error
     if not isinstance(text, bytes):
         raise HoldfastError("it is no binary XML that can be read")
     return text
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's own words about damaged files out of the output."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
