@@ -151,7 +151,9 @@ def test_each_command_shown_exists() -> None:
     sessions = [*_blocks(README, "console"), *_blocks(QUICKSTART, "console")]
     typed = [one.command for session in sessions for one in _typed(session)]
     shown = [line for line in typed if line.startswith("holdfast ")]
-    named = re.findall(r"`(holdfast [a-z]+(?: [a-z]+)*)", README.read_text("utf-8"))
+    named = re.findall(
+        r"`(holdfast [a-z]+(?:-[a-z]+)*(?: [a-z]+(?:-[a-z]+)*)*)", README.read_text("utf-8")
+    )
 
     assert len(shown) > 5 < len(named)
     for line in shown + named:
