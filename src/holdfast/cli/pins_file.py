@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.certificates.load_policy import load_policy
+from holdfast.cli.project_file import give_permissions
 from holdfast.errors import HoldfastError, PolicyError
 from holdfast.findings.escape import escaped
 from holdfast.pins.host_pattern import HostPattern, Reach
@@ -27,7 +28,6 @@ from holdfast.pins.policy import FORMAT, Policy, Unlisted
 if TYPE_CHECKING:
     from tomlkit.items import Array
 
-_NEW_FILE_MODE = 0o644  # a policy holds nothing secret
 _COMMENT_LIMIT = 100  # characters
 _BARE_NAME = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -138,7 +138,7 @@ class PinsFile:
             draft = Path(name)
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    self._give_permissions(descriptor)
+                    give_permissions(descriptor, self._target)
                     file.write(data)
                     file.flush()
                     os.fsync(descriptor)
@@ -161,16 +161,6 @@ class PinsFile:
                 f"{self.path} cannot be replaced: {error.strerror}",
                 hint="it may be protected, or mounted by itself: mount its folder instead",
             ) from error
-
-    def _give_permissions(self, descriptor: int) -> None:
-        """Let those who can read the file now read the new one: its owner, its group, its mode."""
-        if self.is_new:
-            os.fchmod(descriptor, _NEW_FILE_MODE)
-            return
-        status = self.path.stat()
-        with suppress(PermissionError):  # only root gives files away
-            os.fchown(descriptor, status.st_uid, status.st_gid)
-        os.fchmod(descriptor, status.st_mode & 0o7777)
 
     def _refuse_weakening(self, sets: Sequence[NewSet]) -> None:
         """Refuse a report-only set for a host that a wildcard enforces: it would win."""

@@ -47,7 +47,7 @@ def replace_file(file: Path, content: bytes) -> None:
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as opened:
-            _give_permissions(descriptor, target)
+            give_permissions(descriptor, target)
             opened.write(content)
             opened.flush()
             os.fsync(descriptor)
@@ -60,7 +60,13 @@ def replace_file(file: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _give_permissions(descriptor: int, target: Path) -> None:
+def give_permissions(descriptor: int, target: Path) -> None:
+    """Let those who can read a file now read the one that takes its place: owner, group, mode.
+
+    Args:
+        descriptor: Of the one that takes its place.
+        target: The file; where there is none yet, the new one holds nothing secret.
+    """
     if not target.exists():
         os.fchmod(descriptor, _NEW_FILE_MODE)
         return
