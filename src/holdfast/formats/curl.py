@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Sequence
 
 from holdfast.errors import PolicyError, Problem
+from holdfast.formats.command_line import words_of
 from holdfast.formats.dictionaries import pins_in
 from holdfast.formats.loss import Loss
 from holdfast.formats.marked_text import text_of
@@ -52,11 +53,7 @@ def scan_command(data: bytes) -> Reading:
     Raises:
         PolicyError: As for a configuration file; or the quotes do not match.
     """
-    try:
-        words = shlex.split(text_of(data), comments=True)
-    except ValueError as error:
-        fix = "close the quotation"
-        raise PolicyError([Problem("", f"this is no command line: {error}", fix)]) from None
+    words = words_of(data)
     values = [
         (f"word {number}", words[number] if "=" not in word else word.partition("=")[2])
         for number, word in enumerate(words, 1)

@@ -5,13 +5,12 @@ The pin of the leaf takes the place of the check of chain, name and dates.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
-from holdfast.errors import PolicyError, Problem
+from holdfast.errors import Problem
+from holdfast.formats.command_line import words_of
 from holdfast.formats.dictionaries import pins_in
 from holdfast.formats.loss import Loss
-from holdfast.formats.marked_text import text_of
 from holdfast.formats.platform import Places, Rule, Semantics
 from holdfast.formats.registry import Format, Reading
 
@@ -30,11 +29,7 @@ def scan(data: bytes) -> Reading:
     Raises:
         PolicyError: The quotes do not match, or it is no text.
     """
-    try:
-        words = shlex.split(text_of(data), comments=True)
-    except ValueError as error:
-        problem = Problem("", f"this is no command line: {error}", "close the quotation")
-        raise PolicyError([problem]) from None
+    words = words_of(data)
     problems: list[Problem] = []
     texts = []
     for number, word in enumerate(words):
