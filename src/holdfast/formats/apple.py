@@ -16,7 +16,7 @@ from holdfast.errors import PolicyError, Problem
 from holdfast.formats.dictionaries import flag_in, host_of, pins_in, table_in
 from holdfast.formats.loss import Loss
 from holdfast.formats.platform import Kinds, Overlap, Places, PlatformHost, Rule, Semantics
-from holdfast.formats.plist_text import parse, serialize
+from holdfast.formats.plist_text import MARK, parse, put_own, serialize
 from holdfast.formats.registry import Format, Reading
 
 __all__ = ["FORMAT"]
@@ -33,7 +33,6 @@ SEMANTICS = Semantics(
 _ATS, _DOMAINS = "NSAppTransportSecurity", "NSPinnedDomains"
 _BELOW, _LEAF, _CA = "NSIncludesSubdomains", "NSPinnedLeafIdentities", "NSPinnedCAIdentities"
 _KEY = "SPKI-SHA256-BASE64"
-_MARK = "HoldfastPinnedDomains"
 
 
 def scan(data: bytes) -> Reading:
@@ -95,16 +94,13 @@ def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     """Write rules into an `Info.plist`, as `Format.write` says."""
     value = {} if present is None else deepcopy(parse(present))
     problems: list[Problem] = []
-    former = value.pop(_MARK, [])
+    former = value.pop(MARK, [])
     transport = dict(table_in(value, _ATS, "", problems))
     domains = dict(table_in(transport, _DOMAINS, _ATS, problems))
     if problems:
         raise PolicyError(problems)
     entries = {entry.host: _entry(rule, entry) for rule in rules for entry in rule.hosts}
-    for name in former if isinstance(former, list) else []:
-        if name not in entries:
-            domains.pop(name, None)
-    domains.update(entries)
+    put_own(domains, former, entries)
     if domains:
         transport[_DOMAINS] = domains
     else:
@@ -112,7 +108,7 @@ def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     if transport or _ATS in value:
         value[_ATS] = transport
     if entries:
-        value[_MARK] = sorted(entries)
+        value[MARK] = sorted(entries)
     return serialize(value, present)
 
 

@@ -7,12 +7,15 @@ comments: a file whose content does not change is not written anew.
 from __future__ import annotations
 
 import plistlib
+from collections.abc import Mapping
 from typing import Any
 from xml.parsers.expat import ExpatError
 
 from holdfast.errors import PolicyError, Problem
 
-__all__ = ["parse", "serialize"]
+__all__ = ["MARK", "parse", "put_own", "serialize"]
+
+MARK = "HoldfastPinnedDomains"  # the key that names what came from a policy
 
 _LIMIT = 16 * 1024 * 1024  # bytes
 _BINARY = b"bplist00"
@@ -57,6 +60,20 @@ def serialize(value: dict[str, Any], present: bytes | None) -> bytes:
     is_binary = present is not None and present.startswith(_BINARY)
     form = plistlib.FMT_BINARY if is_binary else plistlib.FMT_XML
     return plistlib.dumps(value, fmt=form, sort_keys=False)
+
+
+def put_own(domains: dict[str, Any], former: object, entries: Mapping[str, Any]) -> None:
+    """Put what comes from a policy among domains, and take back what no longer does.
+
+    Args:
+        domains: Those of the file, by name.
+        former: What `MARK` said of the names that came from a policy.
+        entries: What comes from it now, by name.
+    """
+    for name in former if isinstance(former, list) else []:
+        if name not in entries:
+            domains.pop(name, None)
+    domains.update(entries)
 
 
 def _problem(message: str, fix: str) -> PolicyError:

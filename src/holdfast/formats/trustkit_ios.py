@@ -19,7 +19,7 @@ from holdfast.errors import Mistake, PolicyError, Problem
 from holdfast.formats.dictionaries import flag_in, host_of, pins_in, table_in, texts_in
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.platform import Expiry, Kinds, PlatformHost, Rule, Semantics
-from holdfast.formats.plist_text import parse, serialize
+from holdfast.formats.plist_text import MARK, parse, put_own, serialize
 from holdfast.formats.registry import Format, Reading
 
 __all__ = ["FORMAT"]
@@ -40,7 +40,6 @@ _ROOT, _DOMAINS = "TSKConfiguration", "TSKPinnedDomains"
 _PINS, _ENFORCE, _BELOW = "TSKPublicKeyHashes", "TSKEnforcePinning", "TSKIncludeSubdomains"
 _EXPIRES, _EXEMPT = "TSKExpirationDate", "kSKExcludeSubdomainFromParentPolicy"
 _NO_DEFAULT, _REPORTS = "TSKDisableDefaultReportUri", "TSKReportUris"
-_MARK = "HoldfastPinnedDomains"
 _EXEMPT_AS_MEANT = "TSKExcludeSubdomainFromParentPolicy"
 
 
@@ -138,7 +137,7 @@ def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     """Write rules into a property list, as `Format.write` says."""
     value = {} if present is None else deepcopy(parse(present))
     problems: list[Problem] = []
-    former = value.pop(_MARK, [])
+    former = value.pop(MARK, [])
     configuration = dict(table_in(value, _ROOT, "", problems))
     domains = dict(table_in(configuration, _DOMAINS, _ROOT, problems))
     entries: dict[str, Any] = {}
@@ -148,15 +147,12 @@ def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
             entries[host.host] = _entry(rule, host, kept)
     if problems:
         raise PolicyError(problems)
-    for name in former if isinstance(former, list) else []:
-        if name not in entries:
-            domains.pop(name, None)
-    domains.update(entries)
+    put_own(domains, former, entries)
     configuration.setdefault("TSKSwizzleNetworkDelegates", False)
     configuration[_DOMAINS] = domains
     value[_ROOT] = configuration
     if entries:
-        value[_MARK] = sorted(entries)
+        value[MARK] = sorted(entries)
     return serialize(value, present)
 
 
