@@ -15,6 +15,7 @@ from datetime import datetime
 
 from holdfast.certificates.offline_decision import decide_offline
 from holdfast.certificates.other_paths import match_on_other_path
+from holdfast.cli.output import progress
 from holdfast.cli.probe import Failure, Probed, probe, unverified_context, verifying_context
 from holdfast.cli.soon_over import soon_over
 from holdfast.cli.trust import ends_as_expected, public_context
@@ -30,6 +31,8 @@ from holdfast.pins.host_pattern import canonical_host
 from holdfast.pins.pin_set import PinSet, Trust, probed_endpoints
 from holdfast.pins.policy import Policy
 from holdfast.pins.verdict import Observed, Verdict
+
+_CONCURRENCY = 32  # connections at once, as `holdfast check` has it by itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,29 @@ async def check_endpoints(
     tasks = [asyncio.create_task(check(endpoint)) for endpoint in endpoints]
     for next_done in asyncio.as_completed(tasks):
         yield await next_done
+
+
+def look_at(
+    policy: Policy, endpoints: Sequence[Endpoint], anchors: tuple[bytes, ...] | None, timeout: float
+) -> list[Checked]:
+    """Look at endpoints as `check_endpoints` does, with progress on a terminal.
+
+    Returns:
+        What was seen, in the order of the endpoints.
+    """
+
+    async def visit() -> dict[Endpoint, Checked]:
+        seen = {}
+        with progress(len(endpoints), "looking") as done:
+            async for checked in check_endpoints(
+                policy, endpoints, anchors, concurrency=_CONCURRENCY, timeout=timeout
+            ):
+                seen[checked.endpoint] = checked
+                done()
+        return seen
+
+    seen = asyncio.run(visit())
+    return [seen[endpoint] for endpoint in endpoints]
 
 
 class _Contexts:

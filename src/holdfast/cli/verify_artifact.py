@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from holdfast.certificates.load_policy import load_policy
-from holdfast.cli.endpoint_check import check_endpoints
+from holdfast.cli.endpoint_check import look_at
 from holdfast.cli.options import anchors_option, format_option, policy_option, timeout_option
 from holdfast.cli.output import (
     Format,
@@ -21,7 +19,6 @@ from holdfast.cli.output import (
     print_json,
     print_lines,
     print_rendered,
-    progress,
 )
 from holdfast.cli.trust import given_anchors
 from holdfast.findings.finding import Finding, Severity, finding_as_json
@@ -31,8 +28,6 @@ from holdfast.formats.artifacts.found import Found, found_in
 from holdfast.pins.chain import VerifiedChain
 from holdfast.pins.pin_set import probed_endpoints
 from holdfast.pins.policy import Policy
-
-_CONCURRENCY = 32  # connections at once, as `holdfast check`
 
 
 @click.command("verify-artifact")
@@ -67,7 +62,7 @@ def command(
     findings = list(artifact_findings(rules, found))
     is_whole = True
     if live:
-        more, is_whole = asyncio.run(_look(rules, found, given_anchors(anchors), timeout))
+        more, is_whole = _look(rules, found, given_anchors(anchors), timeout)
         findings += more
     placed = [replace(one, file=str(file)) for one in findings]
     _print(file, found, placed, output_format)
@@ -78,24 +73,19 @@ def command(
     return 0 if is_whole else 3
 
 
-async def _look(
+def _look(
     policy: Policy, found: Sequence[Found], anchors: tuple[bytes, ...] | None, timeout: float
 ) -> tuple[list[Finding], bool]:
-    """Hold what is in a package against what the endpoints show."""
+    """Hold what is in a package against what the endpoints show, and say whether all did."""
     endpoints = [one for pin_set in policy.pin_sets for one in probed_endpoints(pin_set)]
     findings: list[Finding] = []
     is_whole = True
-    with progress(len(endpoints), "looking") as done:
-        async for checked in check_endpoints(
-            policy, endpoints, anchors, concurrency=_CONCURRENCY, timeout=timeout
-        ):
-            chain = None if checked.verdict is None else checked.verdict.chain
-            if isinstance(chain, VerifiedChain):
-                now = datetime.now(UTC)
-                findings += live_findings(found, checked.endpoint.host, chain, now)
-            else:
-                is_whole = False
-            done()
+    for checked in look_at(policy, endpoints, anchors, timeout):
+        chain = None if checked.verdict is None else checked.verdict.chain
+        if isinstance(chain, VerifiedChain):
+            findings += live_findings(found, checked.endpoint.host, chain, checked.time)
+        else:
+            is_whole = False
     return findings, is_whole
 
 
@@ -111,7 +101,7 @@ def _print(
                     {
                         "name": one.name,
                         "format": None if one.format is None else one.format.name,
-                        "pins": sorted(map(str, one.pins | _pins_of(one))),
+                        "pins": sorted(map(str, one.all_pins)),
                     }
                     for one in looked_at
                 ],
@@ -121,15 +111,10 @@ def _print(
     elif output_format is Format.TABLE:
         for one in looked_at:
             what = "texts" if one.format is None else one.format.semantics.title
-            print_lines(f"{one.name}: {len(one.pins | _pins_of(one))} pins ({what})")
+            print_lines(f"{one.name}: {len(one.all_pins)} pins ({what})")
         print_findings(findings)
         if not findings:
             print_lines(f"{file}: as the policy says")
     else:
         titles = {rule.id: rule.title for rule in RULES}
         print_rendered(output_format, findings, titles, [] if findings else [str(file)])
-
-
-def _pins_of(one: Found) -> frozenset:  # type: ignore[type-arg]
-    rules = () if one.reading is None else one.reading.rules
-    return frozenset(pin for rule in rules for pin in rule.pins)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast.certificates.load_policy import load_policy
-from holdfast.cli.endpoint_check import Checked, check_endpoints, not_probed
+from holdfast.cli.endpoint_check import Checked, look_at, not_probed
 from holdfast.cli.options import anchors_option, timeout_option
 from holdfast.cli.output import (
     Format,
@@ -21,7 +20,6 @@ from holdfast.cli.output import (
     print_findings,
     print_json,
     print_lines,
-    progress,
 )
 from holdfast.cli.public_suffixes import is_public_suffix
 from holdfast.cli.trust import given_anchors
@@ -47,8 +45,6 @@ from holdfast.updates.weakening import Change, changes
 if TYPE_CHECKING:
     from holdfast.updates.publisher import Publication, Publisher
     from holdfast.updates.roll_out import Candidate
-
-_CONCURRENCY = 32  # connections at once, as `holdfast check`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,19 +163,7 @@ def _look(
     deny = replace(deny, denied=deny.denied.difference(lifted))
     in_force, _ = effective_policy(document, deny, None, datetime.now(UTC))
     anchors = given_anchors(gates.anchors)
-
-    async def visit() -> list[Checked]:
-        with progress(len(visited), "looking") as done:
-            found = []
-            async for checked in check_endpoints(
-                in_force, visited, anchors, concurrency=_CONCURRENCY, timeout=gates.timeout
-            ):
-                found.append(checked)
-                done()
-        return found
-
-    seen = {checked.endpoint: _seen(checked) for checked in asyncio.run(visit())}
-    return tuple(seen[endpoint] for endpoint in visited)
+    return tuple(map(_seen, look_at(in_force, visited, anchors, gates.timeout)))
 
 
 def _found(

@@ -9,6 +9,7 @@ from holdfast.findings.finding import Finding, Severity
 from holdfast.formats.artifacts.found import Found
 from holdfast.formats.decide import decide, rules_for, seen_by
 from holdfast.formats.from_policy import rules_of
+from holdfast.formats.host_cover import patterns_of
 from holdfast.formats.lint_rule import Rule as LintRule
 from holdfast.formats.platform import Rule, Semantics
 from holdfast.pins.chain import VerifiedChain
@@ -166,8 +167,6 @@ def live_findings(
 
 def _hosts(rules: Sequence[Rule]) -> list[str]:
     """Return a host for each kind that the rules tell apart, in their order."""
-    from holdfast.formats.host_cover import patterns_of
-
     hosts: dict[str, None] = {}
     for rule in rules:
         for pattern in patterns_of(rule.hosts):

@@ -42,6 +42,12 @@ class Found:
     pins: frozenset[Pin] = frozenset()
     problem: str = ""
 
+    @property
+    def all_pins(self) -> frozenset[Pin]:
+        """The pins that stand in it, in whatever form."""
+        rules = () if self.reading is None else self.reading.rules
+        return self.pins.union(pin for rule in rules for pin in rule.pins)
+
 
 def found_in(entry: Entry) -> Found | None:
     """Look at a file; None where there is nothing of interest in it."""
