@@ -2,6 +2,7 @@ import gzip
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler
@@ -276,6 +277,24 @@ def test_many_addresses_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> N
 
         with pytest.raises(SlowRetrievalError):
             fetcher.download_bytes(NAME, LIMIT)
+
+
+@pytest.mark.parametrize("found", [[], [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ())]])
+def test_a_name_that_is_looked_up_for_too_long(
+    server: Origin, monkeypatch: pytest.MonkeyPatch, found: list[object]
+) -> None:
+    """The reason is the time, also when the thread that watches over it has not come to run."""
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        time.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(threading.Timer, "run", lambda _: None)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    fetcher = OriginFetcher(server.url, None, plain_http=True, deadline=0.1)
+
+    with pytest.raises(SlowRetrievalError, match=r"took more than 0\.1 s"):
+        fetcher.download_bytes(NAME, LIMIT)
 
 
 def test_no_thread_is_left(fetch: Fetch) -> None:

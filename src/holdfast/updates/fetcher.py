@@ -362,9 +362,10 @@ class _Watch:
         self.check()
 
     def check(self) -> None:
-        """Raise a SlowRetrievalError when the transfer was ended."""
+        """Raise a SlowRetrievalError when the transfer was ended, or should have been by now."""
         if self._is_over:
             raise self.deadline.error()
+        self.deadline.check()
 
     def _end(self) -> None:
         self._is_over = True
@@ -388,7 +389,7 @@ class _Bounded:
         ):
             left = self.ends - monotonic()
             if left <= 0:
-                break
+                raise TimeoutError("no time is left to connect")
             connection = socket.socket(family, kind, protocol)
             try:
                 connection.settimeout(min(self.timeout, left))

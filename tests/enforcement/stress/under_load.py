@@ -8,6 +8,7 @@ Usage: under_load.py SCENARIO DIRECTORY
 
 import atexit
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -136,7 +137,7 @@ class Stage:
         """Check that a policy which changes here ends a connection here."""
         client = self.connect(self.right)
         self.source.policy = self.denying
-        while True:  # until the alarm
+        while True:  # until the end of patience
             try:
                 client.write(b"more")
             except PinViolationError:
@@ -157,7 +158,7 @@ class Stage:
 
 def _in_child(stage: Stage) -> None:
     """What a child does: connect itself, and be watched by itself."""
-    signal.alarm(PATIENCE)
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)  # says where it hangs
     stage.check()
     stage.check_watch()
 
@@ -187,7 +188,7 @@ def fork(stage: Stage) -> None:
 
 
 def _refused_soon(client: ssl.SSLObject) -> None:
-    while True:  # until the alarm
+    while True:  # until the end of patience
         try:
             client.write(b"more")
         except PinViolationError:
@@ -215,7 +216,7 @@ def _work(directory: str) -> str:
     stage = _inherited[0] if _inherited else Stage(Path(directory))
     policy = stage.source.policy
     _in_child(stage)
-    signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
     stage.source.policy = policy  # for the next one
     stage.connect(stage.wrong)
     return "the wrong server was accepted"
