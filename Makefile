@@ -15,7 +15,8 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-full test-rest test-one lint types bench docs lock clean system-packages
+.PHONY: help demo test test-full test-rest test-one lint types bench lab docs lock clean system-packages \
+	lab-packages
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1: /p' Makefile
@@ -29,7 +30,7 @@ test: system-packages lint types ## what a change must pass: checks, tests, cove
 test-full: test test-rest ## the same, the long tests, and every other Python found
 
 # What `test` leaves out. A whole run of pytest comes last and says how it ended.
-test-rest: $(VENV)/.ready-dev
+test-rest: lab-packages $(VENV)/.ready-dev
 	@$(MAKE) --no-print-directory bench BENCH=--quick
 	$(PYTEST) -m full --hypothesis-profile=full
 	@set -e; own=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
@@ -54,6 +55,9 @@ types: $(VENV)/.ready-dev ## mypy, strict
 bench: $(VENV)/.ready-tests ## measure; BENCH=--quick for a short look
 	@set -e; for script in $(wildcard benchmarks/[a-z]*.py); do echo "$$script"; $(BIN)/python "$$script" $(BENCH); done
 
+lab: lab-packages $(VENV)/.ready-tests ## attack each client in examples/, and write docs/lab-results.md
+	$(BIN)/python -m tests.lab.results
+
 docs: $(VENV)/.ready-tests ## check the links and the code in the documentation
 	$(BIN)/python -m pytest tests/test_docs.py
 
@@ -70,6 +74,9 @@ clean: ## remove what these targets made
 
 system-packages:
 	@scripts/system-packages
+
+lab-packages:
+	@scripts/system-packages lab
 
 $(VENV)/.made:
 	@scripts/make-venv $(VENV) "$(PYTHON)"

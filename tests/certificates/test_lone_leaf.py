@@ -1,9 +1,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from holdfast.certificates.lone_leaf import leaf_failure
-from holdfast.lab.authorities import self_signed
+from holdfast.certificates.lone_leaf import is_named, leaf_failure
+from holdfast.lab.authorities import Authority, self_signed
+from holdfast.lab.issuance import certified_again
 from holdfast.pins.host_pattern import HostPattern
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, PinSet, Trust
@@ -40,6 +43,30 @@ def test_another_host(host: str) -> None:
     assert failure is not None
     assert (Observed.WRONG_HOST, Outcome.UNTRUSTED) == (failure.observed, failure.outcome)
     assert leaf_failure(_set(check_name=False), host, (LEAF.der,), NOW) is None
+
+
+@pytest.mark.parametrize("written", ["10.1.2.4", "*.1.2.4", "::1"])
+def test_an_address_that_is_written_as_a_name(written: str) -> None:
+    """A DNS name that looks like an address is none, whoever asks."""
+    names = x509.SubjectAlternativeName([x509.DNSName(written)])
+    extension = x509.Extension(names.oid, critical=False, value=names)
+    signer = Authority.new("Lab CA").signer
+    certificate = certified_again(LEAF.certificate, signer, extensions=[extension])
+    der = certificate.public_bytes(Encoding.DER)
+
+    for host in ("10.1.2.4", "::1"):
+        failure = leaf_failure(_set(), host, (der,), NOW)
+        assert failure is not None
+        assert failure.observed is Observed.WRONG_HOST
+        assert not is_named(der, host)
+
+
+def test_a_wildcard_for_a_top_level_domain() -> None:
+    """For verifiers without a name check of their own it covers nothing."""
+    leaf = self_signed("*.example", "*.lab.example")
+
+    assert not is_named(leaf.der, "lab.example")
+    assert is_named(leaf.der, "one.lab.example")
 
 
 @pytest.mark.parametrize("days", [-1, 1000])

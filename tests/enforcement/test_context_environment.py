@@ -22,9 +22,22 @@ _PROGRAM = """\
 import pathlib, socket, ssl, sys
 import holdfast
 
+def install(make):
+    first = make()
+    holdfast.install(holdfast.load_policy("pins.toml"))
+    return first
+
+def named():
+    context = ssl.create_default_context()
+    context.keylog_filename = "named.log"
+    return context
+
 contexts = {
     "stock": ssl.create_default_context,
     "pinned": lambda: holdfast.PinningContext(holdfast.load_policy("pins.toml")),
+    "process-wide": lambda: install(lambda: None) or ssl.create_default_context(),
+    "process-wide, made before": lambda: install(ssl.create_default_context),
+    "process-wide, named by the application": lambda: install(lambda: None) or named(),
 }
 context = contexts[sys.argv[1]]()
 for port in map(int, sys.argv[2:]):
@@ -135,6 +148,28 @@ def test_secrets_are_not_written_where_the_environment_says(run: Run, tmp_path: 
 
     assert "TRAFFIC_SECRET" in stock.read_text("ascii")
     assert not pinned.exists()
+
+
+@pytest.mark.threat("T27")
+@pytest.mark.parametrize("kind", ["process-wide", "process-wide, made before"])
+def test_no_secrets_of_a_whole_process(run: Run, tmp_path: Path, kind: str) -> None:
+    """The same of stock contexts while enforcement is process-wide."""
+    log = tmp_path / "secrets"
+
+    assert [ANSWERED, REFUSED] == run(kind, SSLKEYLOGFILE=log)[:2]
+
+    assert not log.exists() or "SECRET" not in log.read_text("ascii")
+
+
+def test_secrets_where_the_application_wants_them(
+    run: Run, tmp_path: Path, pinned_server: PinnedServer
+) -> None:
+    """A file that code names is written, for debugging, also beside the variable."""
+    run("process-wide, named by the application", SSLKEYLOGFILE=tmp_path / "other")
+
+    log = pinned_server.policy_path.with_name("named.log")
+    assert "TRAFFIC_SECRET" in log.read_text("ascii")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.threat("T28")

@@ -30,7 +30,7 @@ class _Failing:
 
 def test_what_passes_is_named_canonically(pinned: Pinned) -> None:
     """A request that may be made gives the hop that a redirect from it is judged by."""
-    check = RequestCheck(pinned())
+    check = RequestCheck.of(pinned())
 
     assert Hop("https", "localhost") == check.check("HTTPS", "LOCALHOST.", 443)
     assert Hop("http", "::1") == check.check("http", "[::1]", 80)
@@ -40,7 +40,7 @@ def test_what_passes_is_named_canonically(pinned: Pinned) -> None:
 def test_each_spelling_is_the_same_host(host: str, pinned: Pinned) -> None:
     """No spelling of a pinned name goes out in plain text."""
     with pytest.raises(holdfast.PinViolationError, match="plain text") as caught:
-        RequestCheck(pinned()).check("http", host, 80)
+        RequestCheck.of(pinned()).check("http", host, 80)
 
     assert "localhost:80 refused: undecidable" in str(caught.value)
 
@@ -51,7 +51,7 @@ def test_what_is_let_pass_is_reported(
     """A report-only set says so and lets the request pass."""
     context = pinned(policy_for(mode=Mode.REPORT_ONLY))
 
-    RequestCheck(context).check("http", "localhost", 80)
+    RequestCheck.of(context).check("http", "localhost", 80)
 
     assert [(Outcome.UNDECIDABLE, True)] == [
         (violation.verdict.outcome, violation.verdict.allowed) for violation in violations
@@ -65,7 +65,7 @@ def test_a_source_that_fails_refuses(
     context = pinned(_Failing(policy))
 
     with pytest.raises(holdfast.PinViolationError, match="the policy source failed"):
-        RequestCheck(context).check("https", "elsewhere.example", 443)
+        RequestCheck.of(context).check("https", "elsewhere.example", 443)
 
     assert 1 == len(violations)
 
@@ -75,10 +75,10 @@ def test_what_is_no_name_is_refused(host: str, pinned: Pinned) -> None:
     """A host that is none is an error, over TLS or not."""
     for scheme in ("http", "https"):
         with pytest.raises(holdfast.HoldfastError):
-            RequestCheck(pinned()).check(scheme, host, None)
+            RequestCheck.of(pinned()).check(scheme, host, None)
 
 
 def test_a_stock_context_has_no_policy() -> None:
     """What does not pin cannot say where requests may go."""
     with pytest.raises(TypeError, match="PinningContext is needed"):
-        RequestCheck(ssl.create_default_context())  # type: ignore[arg-type]
+        RequestCheck.of(ssl.create_default_context())  # type: ignore[arg-type]

@@ -59,9 +59,7 @@ def is_named(der: bytes, host: str) -> bool:
     Raises:
         ValueError: It cannot be read, or `cryptography` says why in an error of its own.
     """
-    names = _names(der)
-    above = host.partition(".")[2]
-    return _covers(names if "." in above else names - {f"*.{above}"}, host)
+    return _covers(der, host, wildcard="." in host.partition(".")[2])
 
 
 def _leaf_flaw(pin_set: PinSet, host: str, der: bytes, now: datetime) -> PathFailure | None:
@@ -73,16 +71,17 @@ def _leaf_flaw(pin_set: PinSet, host: str, der: bytes, now: datetime) -> PathFai
         if now > not_after:
             reason = f"the certificate expired at {not_after.isoformat()}"
             return PathFailure(reason, Observed.CLOCK)
-    if pin_set.check_name is not False and not _covers(_names(der), host):
+    if pin_set.check_name is not False and not _covers(der, host):
         return PathFailure(f"no name of the certificate covers {host}", Observed.WRONG_HOST)
     return None
 
 
-def _covers(names: frozenset[str], host: str) -> bool:
-    """Tell whether names are for a canonical host (RFC 9525 section 6.3)."""
+def _covers(der: bytes, host: str, *, wildcard: bool = True) -> bool:
+    """Tell whether a certificate is for a canonical host (RFC 9525 sections 6.3 and 6.5)."""
+    names, addresses = _names(der)
     if is_ip_literal(host):
-        return host in names
-    return not names.isdisjoint({host, f"*.{host.partition('.')[2]}"})
+        return host in addresses
+    return host in names or (wildcard and f"*.{host.partition('.')[2]}" in names)
 
 
 # A device is met again and again, and reading its certificate costs more than all the rest.
@@ -97,8 +96,11 @@ def _validity(der: bytes) -> tuple[datetime, datetime]:
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def _names(der: bytes) -> frozenset[str]:
-    """Return DNS names in lower case, and IP addresses in canonical form."""
+def _names(der: bytes) -> tuple[frozenset[str], frozenset[str]]:
+    """Return DNS names in lower case and, apart from them, IP addresses in canonical form.
+
+    A CA that certifies "192.0.2.1" as a DNS name has not looked at who has that address.
+    """
     from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName
 
     try:
@@ -106,9 +108,11 @@ def _names(der: bytes) -> frozenset[str]:
             warnings.simplefilter("ignore")  # as in `_read`
             names = _read(der).extensions.get_extension_for_class(SubjectAlternativeName).value
     except ExtensionNotFound:
-        return frozenset()
-    addresses = map(str, names.get_values_for_type(IPAddress))
-    return frozenset(map(str.lower, names.get_values_for_type(DNSName))).union(addresses)
+        return frozenset(), frozenset()
+    return (
+        frozenset(map(str.lower, names.get_values_for_type(DNSName))),
+        frozenset(map(str, names.get_values_for_type(IPAddress))),
+    )
 
 
 def _read(der: bytes) -> Certificate:

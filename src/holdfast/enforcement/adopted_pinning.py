@@ -10,6 +10,8 @@ connections another context has to make in its place, it is refused.
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import ssl
 import threading
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["AdoptedPinning"]
 
 _NO_NAME = "(no name)"
+_KEY_LOG = "SSLKEYLOGFILE"
+_log = logging.getLogger("holdfast.enforcement")
 _verify_mode_of = CContext.verify_mode.__get__
 _checks_hostname = CContext.check_hostname.__get__
 _set_checks_hostname = CContext.check_hostname.__set__
+_key_log_of = CContext.keylog_filename.__get__
+_set_key_log = CContext.keylog_filename.__set__
 
 # Held while one connection is made, never while it talks. A signal handler or a finalizer that
 # connects may come while its own thread holds it.
@@ -222,6 +228,24 @@ class AdoptedPinning(ContextPinning):
             self.certificate_holder.shows_to_ungated = True
             context.__dict__["_holdfast_certificate"] = self.certificate_holder
 
+    def takes_key_log(self, name: object) -> bool:
+        """Take a file that the application names, and none that the environment does.
+
+        `create_default_context()` and urllib3 hand SSLKEYLOGFILE on by themselves: whoever sets
+        that variable could read along.
+        """
+        value = os.environ.get(_KEY_LOG)
+        if self._observes or not value or name not in {value, os.path.expandvars(value)}:
+            return True
+        _tell_of_key_log()
+        return False
+
+    def end_key_log(self, context: ssl.SSLContext) -> None:
+        """End what a context writes already because the environment said so."""
+        name: str | None = _key_log_of(context)
+        if name is not None and not self.takes_key_log(name):
+            _set_key_log(context, None)
+
     def _refuse(self, host: str, pin_set: PinSet, reason: str, hint: str) -> None:
         verdict = Verdict(
             outcome=Outcome.UNDECIDABLE,
@@ -253,3 +277,10 @@ class AdoptedPinning(ContextPinning):
     def _tell(self, verdict: Verdict) -> None:
         if self.enforcement.tally is not None:
             self.enforcement.tally(verdict)
+
+
+@functools.cache  # so that it is said once
+def _tell_of_key_log() -> None:
+    _log.warning(
+        "%s is not followed while pins are enforced: set keylog_filename of a context", _KEY_LOG
+    )

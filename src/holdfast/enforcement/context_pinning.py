@@ -202,6 +202,10 @@ class ContextPinning:
         if self.certificate_holder is not None:
             apply(self.certificate_holder.twin)
 
+    def takes_key_log(self, name: object) -> bool:  # noqa: ARG002
+        """Tell whether secrets of connections may be written to a file, for debugging."""
+        return True
+
     def may_show_certificate(self, sslobj: Any) -> bool:
         """Tell whether a connection was given the context with the client's certificate."""
         holder = self.certificate_holder

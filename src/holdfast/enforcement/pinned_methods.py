@@ -140,9 +140,12 @@ class PinnedMethods:
 
     @keylog_filename.setter
     def keylog_filename(self, name: str) -> None:
-        CContext.keylog_filename.__set__(self, name)
-        if (pinning := pinning_of(self)) is not None:
-            write = CContext.keylog_filename.__set__
+        pinning = pinning_of(self)
+        if pinning is not None and not pinning.takes_key_log(name):
+            return
+        write = CContext.keylog_filename.__set__
+        write(self, name)
+        if pinning is not None:
             pinning.repeat("keylog", lambda context: write(context, name))
 
     # What `ssl` makes connections with; private to CPython, and where it is not called the gate

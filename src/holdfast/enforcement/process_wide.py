@@ -33,6 +33,8 @@ from holdfast.enforcement.local_exceptions import announce
 from holdfast.enforcement.log_sink import LogSink
 from holdfast.enforcement.pinned_connections import ClassHook, PinnedSSLObject, PinnedSSLSocket
 from holdfast.enforcement.pinned_methods import PinnedMethods
+from holdfast.enforcement.request_check import RequestCheck
+from holdfast.enforcement.standard_http import http_hooks
 from holdfast.enforcement.uncovered_stacks import StackWatch, TellOfStack
 from holdfast.enforcement.verified_path import PathReader
 from holdfast.errors import PinnedContextError
@@ -168,6 +170,9 @@ class _ProcessWide:
                     if owner is CPythonContext or name in owner.__dict__:
                         self._put(owner, name, hook)
             self._put(CPythonContext, "__new__", staticmethod(self._new))
+            if not observes:
+                for hook in http_hooks(RequestCheck(enforcement.judge)):
+                    self._put(*hook)
             stacks.begin()
 
     def end(self) -> None:
@@ -215,6 +220,8 @@ class _ProcessWide:
             observes=self._observes,
             holder=context.__dict__.get("_holdfast_certificate"),
         )
+        if not settings_are_known:
+            pinning.end_key_log(context)
         # Of two threads that adopt it, one wins.
         adopted: AdoptedPinning = context.__dict__.setdefault("_holdfast_pinning", pinning)
         self._adopted[id(context)] = context

@@ -6,9 +6,12 @@ that follow a redirect included. A refusal is reported and raised like that of a
 
 from __future__ import annotations
 
+from typing import Self
+
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.context_pinning import pinning_of
 from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.handshake import HandshakeJudge
 from holdfast.errors import PinnedContextError
 from holdfast.pins.host_pattern import canonical_host
 from holdfast.pins.redirects import Hop
@@ -19,12 +22,31 @@ __all__ = ["RequestCheck"]
 class RequestCheck:
     """Refuses plain text to enforced hosts, and redirects that leave them."""
 
-    def __init__(self, context: PinningContext) -> None:
-        """Judge by the policy of a pinned context, and report to its sink."""
+    def __init__(self, judge: HandshakeJudge) -> None:
+        """Judge by a policy, and report to its sink."""
+        self._judge = judge
+
+    @classmethod
+    def of(cls, context: PinningContext) -> Self:
+        """Return the check that goes by the policy of a pinned context.
+
+        Raises:
+            TypeError: It is none.
+        """
         pinning = pinning_of(context)
         if pinning is None:
             raise TypeError("a PinningContext is needed: holdfast.PinningContext(policy)")
-        self._judge = pinning.enforcement.judge
+        return cls(pinning.enforcement.judge)
+
+    def is_listed(self, host: str) -> bool:
+        """Tell whether a pattern of the policy covers a host.
+
+        Raises:
+            HostNameError: The host is none.
+            PinViolationError: The policy source failed.
+        """
+        pin_set, _ = self._judge.rules_for(canonical_host(host))
+        return pin_set is not None
 
     def check(
         self,

@@ -64,11 +64,17 @@ _within_openssl = threading.Lock()
 
 
 class Guarded(ssl.SSLObject):
-    """Lets nobody fork while a handshake is within OpenSSL.
+    """Lets nobody fork while another thread is within OpenSSL without Python's lock.
 
     Its own locks stay held in the child then: two of a hundred children of an unpinned program hang
-    (OpenSSL 3.0). All that is around it may be interrupted by a fork.
+    (OpenSSL 3.0). Making a connection takes one that is shared by all of them, for its ex_data. All
+    that is around it may be interrupted by a fork.
     """
+
+    @classmethod
+    def _create(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        with _within_openssl:
+            return super()._create(*args, **kwargs)  # type: ignore[misc]
 
     def do_handshake(self) -> None:
         """Do the handshake, or a part of it."""

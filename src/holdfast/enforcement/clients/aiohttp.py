@@ -111,7 +111,7 @@ class PinningConnector(TCPConnector):
         elif sink is not None or public_anchors is not None:
             raise TypeError("sink and public_anchors belong to the PinningContext that was given")
         self._pinned_context = policy
-        self._check = RequestCheck(policy)
+        self._check = RequestCheck.of(policy)
         super().__init__(ssl=policy, **options)
 
     async def connect(self, req: ClientRequest, *args: Any, **kwargs: Any) -> Connection:

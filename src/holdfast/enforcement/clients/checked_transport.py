@@ -49,7 +49,7 @@ class _Checked:
             raise TypeError("sink and public_anchors belong to the PinningContext that was given")
         if "verify" in options or "cert" in options:
             raise TypeError("a pinned transport verifies with its PinningContext, and nothing else")
-        self._check = RequestCheck(policy)
+        self._check = RequestCheck.of(policy)
         self._retries = retries
         super().__init__(verify=policy, **options)  # type: ignore[call-arg]  # the library's
 

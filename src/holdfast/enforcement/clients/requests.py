@@ -77,7 +77,7 @@ class PinningAdapter(HTTPAdapter):
             raise TypeError("sink and public_anchors belong to the PinningContext that was given")
         _require_shared_hooks()
         self._context = policy
-        self._check = RequestCheck(policy)
+        self._check = RequestCheck.of(policy)
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
         self.max_retries = NoViolationRetry.of(self.max_retries)
 
