@@ -11,9 +11,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -130,7 +133,8 @@ class UpdateClient:
             clock: The time, with an offset.
             after_refresh: Called at the end of each refresh; it must neither raise nor wait.
         """
-        self._origins = origins
+        self._origins = tuple(origins)
+        self._unconnected = tuple(map(copy, origins))  # for a forked child
         self._root, self._cache, self._seed = root, cache, seed
         self._allow_weakening = allow_weakening
         self._hard_limit, self._deadline, self._clock = hard_limit, deadline, clock
@@ -148,6 +152,7 @@ class UpdateClient:
         self._notes: tuple[str, ...] = ()  # of what is in force, whatever refreshes say
         self._in_force = InForce(policy=None)
         self._settle(self._loaded())
+        _ALIVE.add(self)
 
     @property
     def in_force(self) -> InForce:
@@ -200,6 +205,14 @@ class UpdateClient:
             done = self._refreshed()
             self._after_refresh(self)
         return done
+
+    def _forget_refresh(self) -> None:
+        """Begin anew in a forked child: the thread that was refreshing does not exist there.
+
+        What it was connected by is its parent's, and cannot even be closed: a thread was reading.
+        """
+        self._refreshing = threading.Lock()
+        self._origins = tuple(map(copy, self._unconnected))
 
     def _refreshed(self) -> Refreshed:
         try:
@@ -439,3 +452,15 @@ def _report_only(policy: Policy) -> Policy:
             for pin_set in policy.pin_sets
         ),
     )
+
+
+_ALIVE: weakref.WeakSet[UpdateClient] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for client in list(_ALIVE):
+        client._forget_refresh()  # noqa: SLF001  the same module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
