@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from holdfast.updates.fetcher import OriginFetcher
+from holdfast.updates.publisher import Publisher
+from holdfast.updates.roles import PROFILES
 from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
 from tests.updates.ceremony import Ceremony
 from tests.updates.client import Client
+from tests.updates.followed_repository import Follower, Keys, Opened
 from tests.updates.origin import Origin
 from tests.updates.signed_repository import NOW, SignedRepository
 
@@ -89,3 +93,38 @@ def client(tmp_path: Path, repository: SignedRepository, origin: Origin) -> Clie
 def ceremony(tmp_path: Path) -> Ceremony:
     """A repository whose offline roles are signed by alice, bob and carol, two of them each."""
     return Ceremony(tmp_path)
+
+
+@pytest.fixture
+def keys() -> Keys:
+    """All keys of the profile for two people."""
+    return {
+        role: [CryptoSigner.generate_ed25519() for _ in range(rule.keys)]
+        for role, rule in PROFILES["small"].items()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keys: Keys) -> Path:
+    """A repository without a policy."""
+    Publisher.created(tmp_path / "repository", keys, PROFILES["small"], NOW)
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def opened(folder: Path, keys: Keys) -> Opened:
+    """Return a function that opens the repository with the keys of some roles, or with all."""
+
+    def make(*roles: str, later: timedelta = timedelta()) -> Publisher:
+        signers = [one for role in roles or keys for one in keys[role]]
+        return Publisher.opened(folder, {one.public_key.keyid: one for one in signers}, NOW + later)
+
+    return make
+
+
+@pytest.fixture
+def follower(
+    folder: Path, opened: Opened, serve: Callable[..., Origin], tmp_path: Path
+) -> Follower:
+    """A client of the repository."""
+    return Follower(folder, serve({}), opened().root, tmp_path / "cache")
