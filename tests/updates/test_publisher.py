@@ -2,15 +2,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Metadata
 
 from holdfast.errors import UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.updates.client import UpdateClient
-from holdfast.updates.publisher import Publisher
-from holdfast.updates.roles import PROFILES
-from tests.updates.followed_repository import HOUR, Keys, Opened
+from tests.updates.followed_repository import HOUR, Opened
 from tests.updates.signed_repository import NOW
 from tests.updates.test_client import NEW, OLD, policy
 
@@ -62,23 +58,6 @@ def test_break_glass_without_effect_is_not_published(
         opened().break_glass(until)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_each_role_is_signed_as_its_profile_says(tmp_path: Path, profile: str) -> None:
-    """The threshold of each, and no more signatures than that."""
-    rules = PROFILES[profile]
-    made = {
-        role: [CryptoSigner.generate_ed25519() for _ in range(rule.keys)]
-        for role, rule in rules.items()
-    }
-    Publisher.created(tmp_path / "made", made, rules, NOW)
-
-    for role, rule in rules.items():
-        version = "" if role == "timestamp" else "1."
-        file = tmp_path / "made" / "metadata" / f"{version}{role}.json"
-        assert rule.threshold == len(Metadata.from_file(str(file)).signatures)
-        assert 0o644 == file.stat().st_mode & 0o777
-
-
 def test_nothing_that_was_served_is_changed(folder: Path, opened: Opened) -> None:
     """A client in the middle of a refresh finds what its snapshot speaks of."""
     opened().publish(policy(OLD), refresh=HOUR, rules=True)
@@ -111,17 +90,3 @@ def test_an_interrupted_publication_leaves_the_old_one(
     assert 2 == opened().publish(policy(NEW), refresh=HOUR).serial
     assert follower.refresh().succeeded
     assert policy(NEW) == follower.current()
-
-
-def test_a_folder_that_is_in_use_is_left_alone(folder: Path, keys: Keys) -> None:
-    """A repository is never made over another."""
-    with pytest.raises(UpdateError, match="not empty"):
-        Publisher.created(folder, keys, PROFILES["small"], NOW)
-
-
-def test_what_is_no_repository_is_told(tmp_path: Path, folder: Path) -> None:
-    """With how one is made; a damaged one too."""
-    (folder / "metadata" / "timestamp.json").write_text("{}")
-    for path in (tmp_path / "nothing", folder):
-        with pytest.raises(UpdateError, match="updates init"):
-            Publisher.opened(path, {}, NOW)

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from holdfast.errors import UpdateError
 from holdfast.updates.published import Published
-from holdfast.updates.repository import Holder
 from holdfast.updates.roles import DELEGATED, ONLINE
+from holdfast.updates.signed_roles import Holder
 
 __all__ = ["KeyUpkeep"]
 

@@ -40,10 +40,11 @@ from holdfast.updates.publication import (
     serial_after,
 )
 from holdfast.updates.publication_lock import publishing
-from holdfast.updates.repository import Holder, Repository
+from holdfast.updates.repository import Repository
 from holdfast.updates.request_check import check_request
 from holdfast.updates.request_signatures import merged
 from holdfast.updates.roles import ONLINE, ROLES, RoleRule
+from holdfast.updates.signed_roles import Holder
 from holdfast.updates.staged_repository import StagedRepository
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from holdfast.errors import PolicyError, Problem, UpdateError
 from holdfast.updates.own_files import replace_file
-from holdfast.updates.repository import Holder, Repository
+from holdfast.updates.repository import Repository
 from holdfast.updates.repository_settings import RepositorySettings
 from holdfast.updates.request import (
     MAX_REQUEST_BYTES,
@@ -25,6 +25,7 @@ from holdfast.updates.request import (
     request_to_bytes,
 )
 from holdfast.updates.roles import ONLINE
+from holdfast.updates.signed_roles import Holder
 from holdfast.updates.signing import sign_request
 
 if TYPE_CHECKING:
