@@ -38,8 +38,9 @@ class KeyUpkeep(Published):
             The roles that have signed: the one that says whose the role is, and the role itself.
 
         Raises:
-            UpdateError: There are fewer keys or more, one person has two, or those that have to
-                sign are missing. Nothing was published.
+            UpdateError: There are fewer keys or more, one person has two, those that have to sign
+                are missing, or others are publishing or have since this was opened. Nothing was
+                published.
             OSError: It cannot be written. What was served still is.
         """
         rule = self._repository.settings.roles[role]
@@ -51,10 +52,11 @@ class KeyUpkeep(Published):
         self._repository.exchange_keys(role, keys, threshold or rule.threshold)
         # No more than it takes: the keys of the others may be lost too.
         signing = _SIGN_NEW_KEYS.get(role) or tuple(dict.fromkeys(("targets", role, *ONLINE)))
-        if role == "pins":
-            self._repository.require(signing)  # before a bin is written
-            self._hosts.sign_again()
-        self._repository.write(signing)
+        with self._repository.alone():  # from the bins to the timestamp
+            if role == "pins":
+                self._repository.require(signing)  # before a bin is written
+                self._hosts.sign_again()
+            self._repository.write(signing)
         return signing
 
     def resign(self, roles: Sequence[str] = ()) -> tuple[str, ...]:
@@ -68,18 +70,18 @@ class KeyUpkeep(Published):
             The roles that have signed.
 
         Raises:
-            UpdateError: Keys are missing.
+            UpdateError: Keys are missing, or others are publishing or have since this was opened.
             OSError: It cannot be written. What was served still is.
         """
         due = [role for role in ("root", "targets", *DELEGATED) if self._is_due(role)]
         signing = list(roles) or [role for role in due if self._repository.has_enough(role)]
-        if self._repository.has_enough("pins") and self._hosts.sign_again(only_due=True):
-            signing = list(dict.fromkeys((*signing, "pins")))
-        if {*signing} - {"root"} or self._is_due("snapshot"):
-            signing.append("snapshot")
-        signing.append("timestamp")
-        signing = list(dict.fromkeys(signing))
-        self._repository.write(signing)
+        with self._repository.alone():  # as above
+            if self._repository.has_enough("pins") and self._hosts.sign_again(only_due=True):
+                signing.append("pins")
+            if {*signing} - {"root"} or self._is_due("snapshot"):
+                signing.append("snapshot")
+            signing = list(dict.fromkeys((*signing, "timestamp")))
+            self._repository.write(signing)
         return tuple(signing)
 
     def _is_due(self, role: str) -> bool:

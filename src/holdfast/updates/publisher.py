@@ -160,7 +160,8 @@ class Publisher(PolicyPublisher, KeyUpkeep):
             index: Whether there is to be a file of all of them; by default as it was.
 
         Raises:
-            UpdateError: There is no policy yet, or keys are missing. Nothing was published.
+            UpdateError: There is no policy yet, keys are missing, or others are publishing or have
+                since this was opened. Nothing was published.
             PolicyError: A host does not fit the policy. Nothing was published.
             OSError: It cannot be written. What was served still is.
         """
@@ -173,15 +174,16 @@ class Publisher(PolicyPublisher, KeyUpkeep):
             problems += host_pins_problems(host, pins, bundle.policy)
         if problems:
             raise refusal(problems, "host pins")
-        if changes:
-            bins = self._hosts.change(hosts, index=index)
-        else:
-            bins = self._hosts.replace(wanted, index=index)
         # A serial of its own: nothing older is accepted afterwards, and it can be asked for.
         after = replace(bundle, serial=serial_after(bundle), issued=self._repository.now)
-        self._repository.put("pins", PINS_TARGET, bundle_to_bytes(after))
-        self._repository.write(("pins", *ONLINE))
-        self._hosts.forget_replaced()
+        with self._repository.alone():  # bins of others would be published as these otherwise
+            if changes:
+                bins = self._hosts.change(hosts, index=index)
+            else:
+                bins = self._hosts.replace(wanted, index=index)
+            self._repository.put("pins", PINS_TARGET, bundle_to_bytes(after))
+            self._repository.write(("pins", *ONLINE))
+            self._hosts.forget_replaced()
         return HostPublication(after.serial, self._hosts.count, bins, self._hosts.has_index)
 
     def deny(self, keys: Iterable[Pin]) -> DenyList:

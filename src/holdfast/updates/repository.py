@@ -68,7 +68,7 @@ class Repository(SignedRoles):
         super().__init__(signers, now, metadata, settings)
         self._folder = folder
         self._changed: dict[str, bytes] = {}
-        self.is_locked = False  # whether whoever opened it keeps others out
+        self.is_locked = False  # whether others are kept out
         self._is_begun = not is_repository(folder)  # nothing is served yet
 
     @classmethod
@@ -206,7 +206,7 @@ class Repository(SignedRoles):
                 name = f"{metadata.signed.version}.{role}.json"
                 yield name, metadata.to_bytes(JSONSerializer(compact=True))
 
-        with self._publishing():  # bins that others have published would be replaced otherwise
+        with self.alone():  # bins that others have published would be replaced otherwise
             replace_files(self._folder / "metadata", files(), _PUBLIC)
 
     def write(self, signing: Sequence[str], by: int = 1) -> None:
@@ -222,13 +222,15 @@ class Repository(SignedRoles):
             OSError: It cannot be written. What was served still is.
         """
         self.require(signing)
-        with self._publishing():
+        with self.alone():
             self._sign_anew(signing, by)
             self._store(signing)
 
     @contextmanager
-    def _publishing(self) -> Iterator[None]:
-        """Keep others out until all is written, and refuse to write over what they have.
+    def alone(self) -> Iterator[None]:
+        """Keep others out meanwhile, and refuse to write over what they have published.
+
+        Each write does so for itself; what takes several does them within this.
 
         Raises:
             UpdateError: Others are publishing, or they have since this was opened.
@@ -236,9 +238,14 @@ class Repository(SignedRoles):
         """
         for below in ("metadata", "targets"):
             (self._folder / below).mkdir(parents=True, exist_ok=True)
-        with nullcontext() if self.is_locked else publishing(self._folder):
+        was_locked = self.is_locked
+        with nullcontext() if was_locked else publishing(self._folder):
             self._require_unchanged()
-            yield
+            self.is_locked = True
+            try:
+                yield
+            finally:
+                self.is_locked = was_locked
 
     def _require_unchanged(self) -> None:
         folder = self._folder / "metadata"
@@ -270,7 +277,7 @@ class Repository(SignedRoles):
             self.require(ONLINE)
         finally:
             self._metadata = before
-        with self._publishing():
+        with self.alone():
             self._metadata = after
             self._write_signed(signed, files)
 

@@ -5,7 +5,8 @@ Everything is as in `repository`, but for its one end: nothing in the folder cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -71,6 +72,11 @@ class StagedRepository(Repository):
         """Refuse, as `put_file` does."""
         for _ in delegated:
             raise _not_by_request(delegator)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep nobody out: nothing is written here."""
+        yield
 
     def require(self, roles: Iterable[str]) -> None:
         """Miss no keys: others have them."""
