@@ -17,7 +17,8 @@ from typing import Any
 from holdfast.errors import CacheError
 from holdfast.updates.cache import Cache, Floor, Generation, Loaded
 from holdfast.updates.fetcher import OriginFetcher
-from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from holdfast.updates.signed_files import SignedFiles
+from holdfast.updates.working_copy import fetch, verify_kept
 from tests.updates.signed_repository import NOW
 
 

@@ -11,7 +11,8 @@ from securesystemslib.signer import CryptoSigner
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.roles import PROFILES
-from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from holdfast.updates.signed_files import SignedFiles
+from holdfast.updates.working_copy import fetch, verify_kept
 from tests.updates.ceremony import Ceremony
 from tests.updates.client import Client
 from tests.updates.followed_repository import Follower, Keys, Opened

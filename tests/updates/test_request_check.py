@@ -10,13 +10,13 @@ from holdfast.errors import PolicyError, UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode
 from holdfast.updates.document import PINS_TARGET, POLICY_TARGET, Bundle, bundle_to_bytes
+from holdfast.updates.epoch import EPOCH_FIELD
 from holdfast.updates.key_card import KeyCard
 from holdfast.updates.key_folder import add_card
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.request import Request
 from holdfast.updates.roles import ONLINE, PROFILES
 from holdfast.updates.roll_out import SALT_BYTES, Candidate
-from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.signing import sign_request
 from holdfast.updates.staged_repository import read_request
 from tests.updates.ceremony import HOUR, Ceremony, by_id, followed, signer_of

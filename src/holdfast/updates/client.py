@@ -35,8 +35,9 @@ from holdfast.updates.host_index import HostIndex
 from holdfast.updates.installation import new_installation
 from holdfast.updates.memory import NO_FLOOR
 from holdfast.updates.seed import Seed
-from holdfast.updates.signed_files import DEADLINE, SignedFiles, fetch, verify_kept
+from holdfast.updates.signed_files import SignedFiles
 from holdfast.updates.signed_hosts import NOBODY, IndexFile, Wanted
+from holdfast.updates.working_copy import DEADLINE, fetch, verify_kept
 
 __all__ = ["HARD_LIMIT", "InForce", "Refreshed", "UpdateClient"]
 

@@ -22,12 +22,12 @@ from holdfast.updates.document import (
     bundle_to_bytes,
     deny_list_to_bytes,
 )
+from holdfast.updates.epoch import EPOCH_FIELD
 from holdfast.updates.publication import Publication, other_candidate, serial_after
 from holdfast.updates.published import Published
 from holdfast.updates.roles import ONLINE
 from holdfast.updates.roll_out import SALT_BYTES, Candidate
 from holdfast.updates.rule_comparison import in_words
-from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.weakening import changes, may_be_made_by_pins_role
 
 __all__ = ["PolicyPublisher"]

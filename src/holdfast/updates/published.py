@@ -13,13 +13,13 @@ from holdfast.updates.document import (
     bundle_from_bytes,
     deny_list_from_bytes,
 )
+from holdfast.updates.epoch import epoch_of
 from holdfast.updates.host_publisher import HostPublisher
 from holdfast.updates.key_card import owner_of
 from holdfast.updates.publication import RoleStatus
 from holdfast.updates.request_check import differences
 from holdfast.updates.roles import ROLES
 from holdfast.updates.rule_comparison import in_words
-from holdfast.updates.signed_files import epoch_of
 from holdfast.updates.weakening import changes, may_be_made_by_pins_role
 
 if TYPE_CHECKING:
