@@ -440,7 +440,7 @@ def test_denials_that_cannot_be_kept_count_while_it_runs(
         def full(*_args: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr("holdfast.updates.cache.deny", full)
+        patch.setattr("holdfast.updates.cache_refresh.deny", full)
         assert not running.refresh().succeeded
         assert (pin(2),) == running.current().denied
         assert any("No space left" in note for note in running.in_force.notes)

@@ -26,11 +26,13 @@ from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode, Trust
 from holdfast.pins.policy import OnStale, Policy
 from holdfast.updates.accept import Accepted, Given, accept, denials_in, denied_by, remembered
-from holdfast.updates.cache import Cache, Generation, Refresh
+from holdfast.updates.cache import Cache
+from holdfast.updates.cache_refresh import Refresh
 from holdfast.updates.document import DenyList
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.freshness import Floor, State, state_of, trusted_now
+from holdfast.updates.generations import Generation
 from holdfast.updates.host_index import HostIndex
 from holdfast.updates.installation import new_installation
 from holdfast.updates.memory import NO_FLOOR
