@@ -19,7 +19,7 @@ from holdfast.updates.document import BreakGlass, DenyList, break_glass_to_bytes
 from holdfast.updates.freshness import State
 from tests.updates.followed import Followed, assert_follows, assert_in_force, at, changed, pin
 from tests.updates.origin import sending
-from tests.updates.test_client import NEXT, bundle, policy
+from tests.updates.seeded import NEXT, bundle, policy
 
 STRANGER = Pin.of_spki(b"stranger")
 

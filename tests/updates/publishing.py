@@ -23,8 +23,8 @@ from holdfast.updates.host_publisher import HostPublisher
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.roles import PROFILES
 from tests.updates.client import CHANGES
+from tests.updates.seeded import policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import policy
 
 HOST = "api.example.com"  # which the policy covers
 Keys = dict[str, list[bytes]]

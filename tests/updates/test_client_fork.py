@@ -14,8 +14,8 @@ from holdfast.updates.document import DenyList, deny_list_to_bytes
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.refresher import Refresher
 from tests.updates.origin import Origin
+from tests.updates.seeded import NEW, OLD, SEED, bundle, policy
 from tests.updates.signed_repository import NOW, SignedRepository
-from tests.updates.test_client import NEW, OLD, SEED, bundle, policy
 
 PATIENCE = 8.0
 

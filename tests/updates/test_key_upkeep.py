@@ -9,8 +9,8 @@ from holdfast.errors import UpdateError
 from holdfast.updates.client import UpdateClient
 from holdfast.updates.roles import ROLES
 from tests.updates.followed_repository import HOUR, Keys, Opened
+from tests.updates.seeded import NEW, OLD, policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -12,7 +12,7 @@ from holdfast.updates.document import PINS_TARGET, bundle_to_bytes
 from holdfast.updates.roll_out import is_chosen
 from holdfast.updates.weakening import Kind
 from tests.updates.followed_repository import HOUR, OTHER, Opened
-from tests.updates.test_client import NEW, OLD, STOLEN, policy
+from tests.updates.seeded import NEW, OLD, STOLEN, policy
 
 LAST = 2**63 - 1
 

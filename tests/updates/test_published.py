@@ -1,5 +1,5 @@
 from tests.updates.followed_repository import HOUR, Opened
-from tests.updates.test_client import NEW, policy
+from tests.updates.seeded import NEW, policy
 
 
 def test_before_the_first_there_is_no_bundle(opened: Opened) -> None:

@@ -7,8 +7,8 @@ from holdfast.errors import UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.updates.client import UpdateClient
 from tests.updates.followed_repository import HOUR, Opened
+from tests.updates.seeded import NEW, OLD, policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
 
 
 def test_a_denied_key_reaches_clients(opened: Opened, follower: UpdateClient) -> None:

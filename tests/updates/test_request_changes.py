@@ -17,8 +17,8 @@ from holdfast.updates.request_changes import documents, request_changes
 from holdfast.updates.rule_comparison import Change, Kind
 from holdfast.updates.staged_repository import read_request
 from tests.updates.ceremony import HOUR, Ceremony, signer_of
+from tests.updates.seeded import NEW, OLD, policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
 
 KEY = Pin.of_spki(b"stolen")
 

@@ -20,8 +20,8 @@ from holdfast.updates.roll_out import SALT_BYTES, Candidate
 from holdfast.updates.signing import sign_request
 from holdfast.updates.staged_repository import read_request
 from tests.updates.ceremony import HOUR, Ceremony, by_id, followed, signer_of
+from tests.updates.seeded import NEW, OLD, policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
 
 DAY = timedelta(days=1)
 KEY = Pin.of_spki(b"stolen")
