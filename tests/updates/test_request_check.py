@@ -294,6 +294,28 @@ def test_new_keys_of_the_machine_are_needed_at_once(published: Ceremony) -> None
     published.root.signed.verify_delegate("timestamp", timestamp.signed_bytes, timestamp.signatures)
 
 
+@pytest.mark.parametrize("step", ["before the new root", "after it"])
+def test_new_keys_of_targets_stop_no_refresh(
+    published: Ceremony, tmp_path: Path, step: str
+) -> None:
+    """Whichever root a client has come to: the former keys have signed too."""
+    fresh = [signer_of(name) for name in ("dave", "erin", "frank")]
+    request = published.staged(
+        lambda one: one.rotate_keys("targets", [signer.public_key for signer in fresh]),
+        "alice",
+        "bob",
+    )
+    sign_request(request, by_id(*fresh))
+    root = published.root.to_bytes()
+
+    assert ("root", "targets", *ONLINE) == published.publish(request)
+
+    if step == "before the new root":
+        (published.folder / "metadata" / "2.root.json").unlink()
+    client = followed(published.folder, root, tmp_path / "cache", NOW)
+    assert policy(OLD) == client.current()
+
+
 def test_status_says_what_the_file_wants_otherwise(published: Ceremony) -> None:
     """Signed metadata count until the keys are rotated."""
     settings = published.folder / "repository.toml"
