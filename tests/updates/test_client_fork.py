@@ -4,20 +4,16 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 
 import pytest
 
-from holdfast.updates.cache import Cache
-from holdfast.updates.client import Refreshed, UpdateClient
-from holdfast.updates.document import DenyList, deny_list_to_bytes
-from holdfast.updates.fetcher import OriginFetcher
+from holdfast.updates.client import Refreshed
 from holdfast.updates.refresher import Refresher
 from tests.updates.origin import Origin
-from tests.updates.seeded import NEW, OLD, SEED, bundle, policy
-from tests.updates.signed_repository import NOW, SignedRepository
+from tests.updates.seeded import NEW, OLD, Start, bundle, policy
+from tests.updates.signed_repository import SignedRepository
 
-PATIENCE = 8.0
+PATIENCE = 15.0
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork"),
@@ -46,26 +42,13 @@ class Slow:
 
 
 @pytest.fixture
-def slow(repository: SignedRepository, origin: Origin) -> Iterator[Slow]:
+def slow(seeded: SignedRepository, origin: Origin) -> Iterator[Slow]:
     """New pins, and an origin that stops in the middle of its timestamp."""
-    repository.put("emergency", deny_list_to_bytes(DenyList(serial=1)))
-    repository.publish(bundle(2, policy(OLD, NEW)), roles=["emergency"])
+    seeded.publish(bundle(2, policy(OLD, NEW)))
     path = "metadata/timestamp.json"
-    answer = origin.answers[path] = Slow(repository.files[path])
+    answer = origin.answers[path] = Slow(seeded.files[path])
     yield answer
     answer.go_on.set()
-
-
-@pytest.fixture
-def client(tmp_path: Path, repository: SignedRepository, origin: Origin) -> UpdateClient:
-    """A client that has refreshed never."""
-    return UpdateClient(
-        [OriginFetcher(origin.url, None, plain_http=True, deadline=5, gap=2)],
-        root=repository.root_bytes,
-        cache=Cache(tmp_path / "cache"),
-        seed=SEED,
-        clock=lambda: NOW,
-    )
 
 
 def _exit_code_of_child(work: Callable[[], int]) -> Callable[[], int]:
@@ -83,10 +66,9 @@ def _exit_code_of_child(work: Callable[[], int]) -> Callable[[], int]:
     return lambda: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_child_refreshes_although_its_parent_was_about_to(
-    client: UpdateClient, slow: Slow
-) -> None:
+def test_a_child_refreshes_although_its_parent_was_about_to(start: Start, slow: Slow) -> None:
     """It neither waits for a thread that it has not, nor writes into its parent's connection."""
+    client = start()
     done: list[Refreshed] = []
     thread = threading.Thread(target=lambda: done.append(client.refresh()), daemon=True)
     thread.start()
@@ -102,8 +84,9 @@ def test_a_child_refreshes_although_its_parent_was_about_to(
     assert [Refreshed(succeeded=True)] == done
 
 
-def test_a_child_goes_on_in_the_background(client: UpdateClient, slow: Slow) -> None:
+def test_a_child_goes_on_in_the_background(start: Start, slow: Slow) -> None:
     """So do updates that come by themselves, without anybody who asks for them."""
+    client = start()
     refresher = Refresher(client, choose=lambda low, _high: low)
     refresher.begin()
     assert slow.begun.wait(PATIENCE)
