@@ -19,7 +19,7 @@ from holdfast.updates.document import BreakGlass, DenyList, break_glass_to_bytes
 from holdfast.updates.freshness import State
 from tests.updates.followed import Followed, assert_follows, assert_in_force, at, changed, pin
 from tests.updates.origin import sending
-from tests.updates.test_client import NEXT, bundle, policy
+from tests.updates.seeded import NEXT, bundle, policy
 
 STRANGER = Pin.of_spki(b"stranger")
 
@@ -440,7 +440,7 @@ def test_denials_that_cannot_be_kept_count_while_it_runs(
         def full(*_args: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr("holdfast.updates.cache.deny", full)
+        patch.setattr("holdfast.updates.cache_refresh.deny", full)
         assert not running.refresh().succeeded
         assert (pin(2),) == running.current().denied
         assert any("No space left" in note for note in running.in_force.notes)

@@ -20,8 +20,8 @@ from tuf.api.metadata import DelegatedRole
 from holdfast import UpdatedPolicy
 from holdfast.errors import UpdateError
 from holdfast.pins.policy import OnStale
-from holdfast.updates.client import HARD_LIMIT
 from holdfast.updates.freshness import State
+from holdfast.updates.in_force import HARD_LIMIT
 from tests.updates.faults import FAULTS, STAGES, path_of
 from tests.updates.followed import (
     Followed,
@@ -31,8 +31,8 @@ from tests.updates.followed import (
     pin,
 )
 from tests.updates.origin import send
+from tests.updates.seeded import bundle, policy
 from tests.updates.signed_repository import FILES, SignedRepository, meta_file, twin_of
-from tests.updates.test_client import bundle, policy
 
 DAY = timedelta(days=1)
 full = pytest.mark.full

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from holdfast.pins.interfaces import OwnChannel
     from holdfast.pins.policy import Policy
     from holdfast.pins.verdict import Verdict, Violation
-    from holdfast.updates.client import InForce, Refreshed
+    from holdfast.updates.client import Refreshed
     from holdfast.updates.freshness import State
+    from holdfast.updates.in_force import InForce
 
 __all__ = ["Adoption", "UpdatedPolicy"]
 

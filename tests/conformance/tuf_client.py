@@ -22,7 +22,7 @@ from pathlib import Path
 from tuf.ngclient import Updater
 
 from holdfast.updates.fetcher import METADATA, TARGETS, OriginFetcher
-from holdfast.updates.signed_files import CONFIG
+from holdfast.updates.working_copy import CONFIG
 
 _SHIPPED = ".shipped"  # the root that an application would bring, apart from what is kept
 

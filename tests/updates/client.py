@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import CacheError
-from holdfast.updates.cache import Cache, Floor, Generation, Loaded
+from holdfast.updates.cache import Cache, Loaded
 from holdfast.updates.fetcher import OriginFetcher
-from holdfast.updates.signed_files import SignedFiles, fetch, verify_kept
+from holdfast.updates.freshness import Floor
+from holdfast.updates.generations import Generation
+from holdfast.updates.signed_files import SignedFiles
+from holdfast.updates.working_copy import fetch, verify_kept
 from tests.updates.signed_repository import NOW
 
 

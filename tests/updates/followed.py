@@ -21,8 +21,8 @@ from holdfast.pins.pin import Pin
 from holdfast.updates.document import DenyList, deny_list_to_bytes
 from tests.updates.client import dying_at
 from tests.updates.origin import Origin
+from tests.updates.seeded import bundle, policy
 from tests.updates.signed_repository import SignedRepository
-from tests.updates.test_client import bundle, policy
 
 
 def pin(serial: int) -> Pin:

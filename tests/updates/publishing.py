@@ -15,14 +15,18 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
+from holdfast.errors import UpdateError
+from holdfast.pins.host_pins import HostPins
 from holdfast.pins.pin import Pin
 from holdfast.pins.policy import Policy
+from holdfast.updates.host_publisher import HostPublisher
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.roles import PROFILES
 from tests.updates.client import CHANGES
+from tests.updates.seeded import policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import policy
 
+HOST = "api.example.com"  # which the policy covers
 Keys = dict[str, list[bytes]]
 
 
@@ -62,7 +66,8 @@ class Publishing:
     def opened(self) -> Publisher:
         """Open it with all keys."""
         signers = [one for keys in self.keys.values() for one in signers_of(keys)]
-        return Publisher.opened(self.folder, {one.public_key.keyid: one for one in signers}, NOW)
+        known = {one.public_key.keyid: one for one in signers}
+        return Publisher.opened(self.folder, known, self.now)
 
     def publish(self, number: int) -> None:
         """Publish a numbered policy with the keys of all roles that a policy takes."""
@@ -121,6 +126,53 @@ def publish_often(publishing: Publishing, numbers: list[int], told: Connection) 
         except Exception as error:  # noqa: BLE001  any would be one too many
             failures.append(repr(error))
     told.send(failures)
+
+
+def publish_in_step(
+    publishing: Publishing, work: Callable[[Publisher], object], way: Connection
+) -> None:
+    """Open, work, and stop between the bins and what names them; tell each step and the end."""
+    for name in ("change", "sign_again"):
+        setattr(HostPublisher, name, _stopping(getattr(HostPublisher, name), way))
+    publisher = publishing.opened()
+    way.send("opened")
+    way.recv()
+    try:
+        work(publisher)
+        way.send("published")
+    except UpdateError as error:
+        way.send(str(error))
+
+
+def _stopping(writing: Callable[..., int], way: Connection) -> Callable[..., int]:
+    def stop(publisher: HostPublisher, *args: Any, **settings: Any) -> int:  # noqa: ANN401  passed on
+        done = writing(publisher, *args, **settings)
+        way.send("wrote bins")
+        way.recv()
+        return done
+
+    return stop
+
+
+def pin_host(name: str, publisher: Publisher) -> None:
+    """Publish pins of the one host, that can be told apart."""
+    publisher.publish_hosts({HOST: host_pins(name)}, changes=True)
+
+
+def host_pins(name: str) -> HostPins:
+    """Return pins of a name."""
+    leaf, backup = (Pin.of_spki(f"{which} {name}".encode()) for which in ("leaf", "backup"))
+    return HostPins(leaf=(leaf,), backup=(backup,))
+
+
+def rotate_pins(key: bytes, publisher: Publisher) -> None:
+    """Give the role `pins` another key."""
+    publisher.rotate_keys("pins", signers_of([key]))
+
+
+def resign(publisher: Publisher) -> None:
+    """Sign again what is due."""
+    publisher.resign()
 
 
 def _signers(publishing: Publishing) -> dict[str, CryptoSigner]:

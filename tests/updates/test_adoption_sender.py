@@ -19,11 +19,12 @@ from holdfast.lab.authorities import Authority
 from holdfast.updates.adoption import Adoption, Report, installation_name, report_from_bytes
 from holdfast.updates.adoption_sender import AdoptionSender
 from holdfast.updates.cache import Cache
-from holdfast.updates.client import InForce, UpdateClient
+from holdfast.updates.client import UpdateClient
 from holdfast.updates.freshness import State
+from holdfast.updates.in_force import InForce
 from tests.updates.origin import Answer, Origin, sending
+from tests.updates.seeded import policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import policy
 
 KEY = b"k" * 32
 INSTALLATION = b"installation: 16"

@@ -2,13 +2,16 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from holdfast.errors import CacheError, UpdateError
-from holdfast.updates.cache import Cache, Floor, Generation, Memory, state_folder
+from holdfast.updates.cache import Cache, state_folder
+from holdfast.updates.freshness import Floor
+from holdfast.updates.generations import Generation
+from holdfast.updates.memory import Memory
 from tests.updates.client import Client, serial_of
 from tests.updates.origin import Origin, sending
 from tests.updates.signed_repository import NOW, SignedRepository
@@ -16,7 +19,7 @@ from tests.updates.signed_repository import NOW, SignedRepository
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts, and gives files away")
 
 
-def _tree(folder: Path, but: str = "root.json") -> dict[str, tuple[int, int]]:
+def tree(folder: Path, but: str = "root.json") -> dict[str, tuple[int, int]]:
     """Return what a write to a file would change, but for a name; python-tuf remakes one link."""
     return {
         str(path.relative_to(folder)): (status.st_ino, status.st_mtime_ns)
@@ -46,23 +49,13 @@ def test_what_was_sealed_is_loaded(client: Client, origin: Origin) -> None:
     assert Memory(Floor(1, 1, NOW), frozenset({"sha256/denied"})) == client.cache.memory()
 
 
-def test_two_generations_are_kept(repository: SignedRepository, client: Client) -> None:
-    """The one before stays for those who are reading it."""
-    for _ in range(4):
-        client.refresh()
-        repository.publish()
-
-    assert {"3", "4"} == {path.name for path in (client.folder / "gen").iterdir()}
-    assert 4 == client.serial()
-
-
 def test_an_idle_refresh_writes_nothing(client: Client) -> None:
     """Where nothing is new, the generation in force stays, and so does all else."""
     client.refresh()
-    before = _tree(client.folder)
+    before = tree(client.folder)
     client.refresh()
 
-    assert before == _tree(client.folder)
+    assert before == tree(client.folder)
 
 
 def test_loading_writes_nothing(client: Client) -> None:
@@ -97,110 +90,16 @@ def test_a_refresh_that_fails_changes_nothing_in_force(
     """What is in force stays, and python-tuf may remember more."""
     client.refresh()
     repository.publish()
-    before = _tree(client.folder, "work")
+    before = tree(client.folder, "work")
     origin.answers["metadata/2.pins.json"] = sending(b"{}")
 
     with pytest.raises(UpdateError):
         client.refresh()
 
-    assert before == _tree(client.folder, "work")
+    assert before == tree(client.folder, "work")
     assert 1 == client.serial()
     shown = (client.folder / "work" / "metadata" / "timestamp.json").read_bytes()
     assert repository.bytes_of("timestamp") == shown
-
-
-@pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
-    """What has been written to the disk: files and folders as they were then."""
-    synced: set[tuple[int, int]] = set()
-    sync = os.fsync
-
-    def note(descriptor: int) -> None:
-        status = os.fstat(descriptor)
-        synced.add((status.st_ino, status.st_mtime_ns))
-        sync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", note)
-    return synced
-
-
-def _not_synced(paths: Iterable[Path], synced: set[tuple[int, int]]) -> list[Path]:
-    states = {path: path.lstat() for path in paths}
-    return [
-        path
-        for path, status in states.items()
-        if not path.is_symlink() and (status.st_ino, status.st_mtime_ns) not in synced
-    ]
-
-
-def test_what_is_in_force_outlasts_a_crash(client: Client, synced: set[tuple[int, int]]) -> None:
-    """After a refresh each file and folder is on the disk as it is, python-tuf's own ones too."""
-    client.refresh()
-
-    everything = [client.folder, *client.folder.rglob("*")]
-    assert [client.folder / "lock"] == _not_synced(everything, synced)
-
-
-def test_what_was_learned_outlasts_a_crash(
-    repository: SignedRepository, client: Client, origin: Origin, synced: set[tuple[int, int]]
-) -> None:
-    """After a refresh that has failed, the newest timestamp is on the disk all the same."""
-    client.refresh()
-    origin.answers["metadata/2.pins.json"] = sending(b"{}")
-    repository.publish()
-    synced.clear()
-    with pytest.raises(UpdateError):
-        client.refresh()
-
-    folder = client.folder / "work" / "metadata"
-    changed = [folder, folder / "timestamp.json", folder / "snapshot.json"]
-    assert [] == _not_synced(changed, synced)
-
-
-def test_what_does_not_verify_is_not_sealed(repository: SignedRepository, client: Client) -> None:
-    """A copy that its check refuses never comes into force."""
-    client.refresh()
-    repository.publish()
-    before = _tree(client.folder, "work")
-
-    def refuse(_generation: Generation) -> None:
-        raise UpdateError("not this one")
-
-    with client.cache.refreshing() as work:
-        (work.targets / "new.json").write_bytes(b"")
-        (work.targets / "new.json").chmod(0o600)
-        with pytest.raises(UpdateError, match="not this one"):
-            work.seal(NOW, refuse)
-
-    assert before == _tree(client.folder, "work")
-    assert 1 == client.serial()
-
-
-def test_a_rejected_generation_is_passed_over(repository: SignedRepository, client: Client) -> None:
-    """The caller's check decides, and the reason is handed on."""
-    client.refresh()
-    repository.publish()
-    client.refresh()
-
-    def only_first(generation: Generation) -> int:
-        if generation.number > 1:
-            raise UpdateError("below the floor")
-        return generation.number
-
-    loaded = client.cache.load(only_first)
-    assert loaded is not None
-    assert (1, ("generation 2: below the floor",)) == (loaded.value, loaded.rejected)
-
-
-def test_no_generation_passes(client: Client) -> None:
-    """Then the reasons are told."""
-    client.refresh()
-
-    def refuse(_generation: Generation) -> None:
-        raise UpdateError("below the floor")
-
-    with pytest.raises(CacheError, match="nothing to use: generation 1: below the floor"):
-        client.cache.load(refuse)
 
 
 def test_a_generation_removed_while_it_is_read(
@@ -252,23 +151,6 @@ def test_only_one_refreshes(client: Client) -> None:
         pass
 
 
-def test_what_a_kill_has_left_is_cleared_away(client: Client) -> None:
-    """Drafts of python-tuf's and of our own are removed by the next refresh."""
-    client.refresh()
-    left = [
-        client.folder / "work" / "metadata" / "tmpabcdef",
-        client.folder / "work" / "targets" / "pins.bundle.part",
-        client.folder / "gen" / "2.draft",
-    ]
-    for path in left[:2]:
-        path.touch(0o600)
-    left[2].mkdir(0o700)
-
-    client.refresh()
-
-    assert [] == [path for path in left if path.exists()]
-
-
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     if content:
@@ -315,19 +197,6 @@ def test_damaged_files(
         client.refresh()
         assert 3 == client.serial()
         assert Memory(Floor(1, 3, NOW), frozenset({"sha256/denied"})) == client.cache.memory()
-
-
-@pytest.mark.parametrize("text", [b"", b"3", b"[3]", b"{}", b"\xff"])
-def test_without_the_pointer_the_newest_counts(
-    repository: SignedRepository, client: Client, text: bytes
-) -> None:
-    """Sealed generations are whole, so that they can be tried in turn."""
-    client.refresh()
-    repository.publish()
-    client.refresh()
-    (client.folder / "current").write_bytes(text)
-
-    assert 2 == client.serial()
 
 
 PARTS = ["", "gen", "gen/1", "gen/1/metadata", "gen/1/targets/pins.bundle.json", "current"]

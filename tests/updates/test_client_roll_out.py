@@ -20,8 +20,8 @@ from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.freshness import State
 from holdfast.updates.roll_out import Candidate, is_chosen
 from tests.updates.origin import Origin
+from tests.updates.seeded import NEW, NEXT, OLD, SEED, policy
 from tests.updates.signed_repository import NOW, SignedRepository
-from tests.updates.test_client import NEW, NEXT, OLD, SEED, policy
 
 SALT = b"sixteen bytes !!"
 

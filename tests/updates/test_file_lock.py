@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -48,3 +51,36 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
         pass
 
     assert not (tmp_path / "elsewhere").exists()
+
+
+# Dies while a thread of it holds a lock; a child that it has forked lives on until its input ends.
+DYING = """
+import os, sys, threading
+from pathlib import Path
+from holdfast.updates.file_lock import locked
+
+held = threading.Event()
+
+def hold():
+    with locked(Path(sys.argv[1]), 10, SystemExit()):
+        held.set()
+        threading.Event().wait()
+
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+if os.fork() == 0:
+    sys.stdin.read()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+def test_a_child_of_a_process_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+    """The lock was that of a thread which the child does not have."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", DYING, tmp_path / "lock"], stdin=subprocess.PIPE
+    ) as process:
+        assert 0 == process.wait(10)
+
+        with locked(tmp_path / "lock", 0, BUSY):
+            pass

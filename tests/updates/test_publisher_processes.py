@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,15 +23,23 @@ from holdfast.updates.cache import Cache
 from holdfast.updates.client import UpdateClient
 from holdfast.updates.fetcher import OriginFetcher
 from holdfast.updates.publication_lock import publishing
+from holdfast.updates.publisher import Publisher
 from holdfast.updates.roles import PROFILES
+from holdfast.updates.signed_hosts import Wanted
 from tests.updates.origin import Origin
 from tests.updates.publishing import (
+    HOST,
     Publishing,
     die_at,
+    host_pins,
     new_keys,
     numbered,
+    pin_host,
     publish_forever,
+    publish_in_step,
     publish_often,
+    resign,
+    rotate_pins,
 )
 from tests.updates.signed_repository import NOW
 
@@ -246,6 +255,65 @@ def test_what_was_written_and_never_served_is_in_nobodys_way(
 
     assert numbered(1) == clients.see()
     assert [] == _leftovers(repository)
+
+
+NEW_KEY, OTHER_KEY = new_keys(2)
+IN_STEP = [
+    (functools.partial(pin_host, "a"), functools.partial(pin_host, "b")),
+    (resign, functools.partial(pin_host, "b")),
+    (functools.partial(rotate_pins, NEW_KEY), functools.partial(rotate_pins, OTHER_KEY)),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), IN_STEP)
+def test_two_who_write_bins_at_once(
+    repository: Publishing,
+    serve: Callable[..., Origin],
+    tmp_path: Path,
+    first: Callable[[Publisher], object],
+    second: Callable[[Publisher], object],
+) -> None:
+    """Who comes second waits, and is refused: no bin of theirs is published as that of the first.
+
+    Both have opened the repository before, without its lock.
+    """
+    pin_host("before", repository.opened())
+    if first is resign:
+        repository = replace(repository, now=NOW + timedelta(days=300))  # when bins are due
+    processes, ways = [], []
+    for work in (first, second):
+        way, theirs = PROCESSES.Pipe()
+        processes.append(PROCESSES.Process(target=publish_in_step, args=(repository, work, theirs)))
+        processes[-1].start()
+        theirs.close()
+        ways.append(way)
+    assert ["opened", "opened"] == [way.recv() for way in ways]
+    for way, patience in zip(ways, (10, 0.5), strict=True):
+        way.send("go on")
+        way.poll(patience)
+    assert "wrote bins" == ways[0].recv()
+    ways[0].send("go on")
+    assert "published" == ways[0].recv()
+    ways[1].send("go on")
+    assert "meanwhile" in ways[1].recv()
+    for process, way in zip(processes, ways, strict=True):
+        process.join()
+        way.close()
+
+    root = (repository.folder / "metadata" / "1.root.json").read_bytes()
+    client = UpdateClient(
+        [OriginFetcher(serve(repository.files).url, None, plain_http=True, deadline=5, gap=2)],
+        root=root,
+        cache=Cache(tmp_path / "cache"),
+        clock=lambda: repository.now,
+        wanted=Wanted(frozenset({HOST})),
+    )
+    done = client.refresh()
+    assert done.succeeded, done.reason
+    pin_set = client.current().pin_set_for(HOST)
+    assert pin_set is not None
+    expected = "a" if first is IN_STEP[0][0] else "before"
+    assert (host_pins(expected).leaf, ()) == (pin_set.leaf, client.in_force.notes)
 
 
 @pytest.fixture

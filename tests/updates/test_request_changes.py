@@ -10,15 +10,15 @@ from holdfast.errors import PolicyError
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode
 from holdfast.updates.document import DENY_TARGET, DenyList, deny_list_to_bytes
+from holdfast.updates.epoch import EPOCH_FIELD
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.request import Request
 from holdfast.updates.request_changes import documents, request_changes
 from holdfast.updates.rule_comparison import Change, Kind
-from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.staged_repository import read_request
 from tests.updates.ceremony import HOUR, Ceremony, signer_of
+from tests.updates.seeded import NEW, OLD, policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
 
 KEY = Pin.of_spki(b"stolen")
 

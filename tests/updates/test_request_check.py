@@ -10,18 +10,18 @@ from holdfast.errors import PolicyError, UpdateError
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import Mode
 from holdfast.updates.document import PINS_TARGET, POLICY_TARGET, Bundle, bundle_to_bytes
+from holdfast.updates.epoch import EPOCH_FIELD
 from holdfast.updates.key_card import KeyCard
 from holdfast.updates.key_folder import add_card
 from holdfast.updates.publisher import Publisher
 from holdfast.updates.request import Request
 from holdfast.updates.roles import ONLINE, PROFILES
 from holdfast.updates.roll_out import SALT_BYTES, Candidate
-from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.signing import sign_request
 from holdfast.updates.staged_repository import read_request
 from tests.updates.ceremony import HOUR, Ceremony, by_id, followed, signer_of
+from tests.updates.seeded import NEW, OLD, policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
 
 DAY = timedelta(days=1)
 KEY = Pin.of_spki(b"stolen")
@@ -292,6 +292,28 @@ def test_new_keys_of_the_machine_are_needed_at_once(published: Ceremony) -> None
     # The new root comes last: until then the timestamp verifies under the former one.
     timestamp = Metadata.from_file(str(published.folder / "metadata" / "timestamp.json"))
     published.root.signed.verify_delegate("timestamp", timestamp.signed_bytes, timestamp.signatures)
+
+
+@pytest.mark.parametrize("step", ["before the new root", "after it"])
+def test_new_keys_of_targets_stop_no_refresh(
+    published: Ceremony, tmp_path: Path, step: str
+) -> None:
+    """Whichever root a client has come to: the former keys have signed too."""
+    fresh = [signer_of(name) for name in ("dave", "erin", "frank")]
+    request = published.staged(
+        lambda one: one.rotate_keys("targets", [signer.public_key for signer in fresh]),
+        "alice",
+        "bob",
+    )
+    sign_request(request, by_id(*fresh))
+    root = published.root.to_bytes()
+
+    assert ("root", "targets", *ONLINE) == published.publish(request)
+
+    if step == "before the new root":
+        (published.folder / "metadata" / "2.root.json").unlink()
+    client = followed(published.folder, root, tmp_path / "cache", NOW)
+    assert policy(OLD) == client.current()
 
 
 def test_status_says_what_the_file_wants_otherwise(published: Ceremony) -> None:

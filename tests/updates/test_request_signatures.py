@@ -143,6 +143,38 @@ def test_new_root_keys_take_the_former_and_the_new(ceremony: Ceremony) -> None:
     require_all(ceremony.signed(request, "alice", "dave", "bob", "frank"))
 
 
+def test_former_keys_of_targets_may_sign_too(ceremony: Ceremony) -> None:
+    """It counts without them; a signature of theirs is no stranger's, and is told."""
+    former = ceremony.people
+    fresh = {name: signer_of(name) for name in ("dave", "erin", "frank")}
+    request = ceremony.staged(
+        lambda publisher: publisher.rotate_keys(
+            "targets", [one.public_key for one in fresh.values()]
+        )
+    )
+    ceremony.people = fresh
+    request = ceremony.signed(request, "dave", "erin")
+    with pytest.raises(UpdateError, match=r"^root takes 2 of its former keys"):
+        require_all(request)
+    ceremony.people = former
+    partly = ceremony.signed(request, "alice")
+    assert "targets takes 2 of its former keys, if they can still sign; signed by alice" in map(
+        str, signatures(partly)
+    )
+    signed = ceremony.signed(partly, "bob")
+
+    require_all(signed)
+    signed.after["targets"].signatures = request.after["targets"].signatures
+    require_all(signed)
+
+
+def test_new_rules_of_other_roles_take_no_former_keys_of_targets(ceremony: Ceremony) -> None:
+    """They are asked for only where it gets other keys."""
+    request = ceremony.staged(methodcaller("resign", ["root", "targets"]))
+
+    assert ["root", "root", "targets"] == [state.role for state in signatures(request)]
+
+
 def test_what_it_builds_on_comes_from_a_known_root(request_of: Request, ceremony: Ceremony) -> None:
     """Itself, or a later one that the known keys have signed."""
     verify_base(request_of, None)

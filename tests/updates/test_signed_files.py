@@ -9,7 +9,7 @@ from tuf.api.metadata import DelegatedRole, TargetFile
 from tuf.ngclient import Updater
 
 from holdfast.errors import UpdateError
-from holdfast.updates.signed_files import EPOCH_FIELD, SignedFile, fetch
+from holdfast.updates.signed_files import SignedFile
 from tests.updates.conftest import Refresh
 from tests.updates.origin import Origin, sending
 from tests.updates.signed_repository import FILES, NOW, SignedRepository, meta_file
@@ -17,15 +17,6 @@ from tests.updates.signed_repository import FILES, NOW, SignedRepository, meta_f
 Serve = Callable[..., Origin]
 
 DAY = timedelta(days=1)
-
-
-def _look(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Return what a write would change."""
-    return {
-        str(path.relative_to(folder)): (status.st_ino, status.st_mtime_ns, status.st_size)
-        for path in [folder, *folder.rglob("*")]
-        for status in [path.lstat()]
-    }
 
 
 def test_a_first_fetch(repository: SignedRepository, update: Refresh, reread: Refresh) -> None:
@@ -53,18 +44,6 @@ def test_what_may_be_missing(update: Refresh) -> None:
     assert (None, None) == (files.emergency_problem, files.breakglass_problem)
 
 
-def test_an_idle_refresh_asks_for_two_files(
-    update: Refresh, origin: Origin, repository: SignedRepository
-) -> None:
-    """Where nothing is new, only the next root and the timestamp are asked for."""
-    update()
-    origin.requests.clear()
-
-    assert repository.bundle(1) == update().pins.content
-    assert ["metadata/2.root.json", "metadata/timestamp.json"] == origin.requests
-    assert len(origin.files["metadata/timestamp.json"]) < 1024
-
-
 def test_a_new_state_replaces_the_old_one(
     repository: SignedRepository, update: Refresh, reread: Refresh, copy: Path
 ) -> None:
@@ -80,19 +59,6 @@ def test_a_new_state_replaces_the_old_one(
     assert (repository.bundle(3), None) == (files.pins.content, files.policy)
     assert not (copy / "targets" / "policy.bundle.json").exists()
     assert reread() == files
-
-
-def test_rereading_writes_nothing_and_asks_nobody(
-    update: Refresh, reread: Refresh, origin: Origin, copy: Path
-) -> None:
-    """Others read the same folder, so that nothing in it changes, down to its times."""
-    files = update()
-    before = _look(copy)
-    origin.requests.clear()
-
-    assert reread() == files
-    assert before == _look(copy)
-    assert [] == origin.requests
 
 
 def test_time_is_an_argument(update: Refresh, reread: Refresh) -> None:
@@ -223,75 +189,6 @@ def test_without_the_break_glass_file_the_rest_comes(
     assert "expired" in (files.breakglass_problem or "")
 
 
-def test_epochs(repository: SignedRepository, update: Refresh) -> None:
-    """The epoch is what the top-level targets say."""
-    repository.targets.unrecognized_fields[EPOCH_FIELD] = 7
-    repository.publish(roles=["targets"])
-
-    assert 7 == update().epoch
-
-
-@pytest.mark.parametrize("epoch", [0, -1, True, "2", None, [1]])
-def test_bad_epochs(repository: SignedRepository, update: Refresh, epoch: object) -> None:
-    """An epoch that is no number from 1 is refused."""
-    repository.targets.unrecognized_fields[EPOCH_FIELD] = epoch
-    repository.publish(roles=["targets"])
-
-    with pytest.raises(UpdateError):
-        update()
-
-
-def test_mirrors_are_tried_in_order(
-    repository: SignedRepository, serve: Serve, update: Refresh
-) -> None:
-    """An origin that has nothing, or lies, is passed over for the next; the rest is not asked."""
-    empty, lying, good, spare = serve({}), serve({}), *(serve(repository.files) for _ in "12")
-    lying.answers["*"] = sending(b"{}")
-
-    assert repository.bundle(1) == update(empty, lying, good, spare).pins.content
-    assert [] == spare.requests
-
-
-def test_no_origin_helps(serve: Serve, update: Refresh) -> None:
-    """What was wrong with each origin is said."""
-    origins = [serve({}), serve({})]
-
-    with pytest.raises(UpdateError) as caught:
-        update(*origins)
-    for one in origins:
-        assert one.url in str(caught.value)
-
-
-def test_a_mirror_gives_what_another_one_withholds(
-    repository: SignedRepository, serve: Serve, update: Refresh
-) -> None:
-    """An origin that holds back the emergency file alone is passed over for a complete one."""
-    holding = serve(repository.files)
-    holding.answers["metadata/1.emergency.json"] = sending(b"", status=404)
-
-    files = update(holding, serve(repository.files))
-    assert (None, b"[]") == (files.emergency_problem, files.emergency and files.emergency.content)
-
-
-def test_the_emergency_file_is_at_no_mirror(
-    repository: SignedRepository, serve: Serve, update: Refresh
-) -> None:
-    """Where no origin has it, the rest counts, as the working copy holds it."""
-    holding, empty = serve(repository.files), serve({})
-    holding.answers["metadata/1.emergency.json"] = sending(b"", status=404)
-
-    files = update(holding, empty)
-
-    assert repository.bundle(1) == files.pins.content
-    assert files.emergency_problem is not None
-
-
-def test_no_origin_at_all(copy: Path, repository: SignedRepository) -> None:
-    """With no origin there is nothing to fetch from."""
-    with pytest.raises(UpdateError, match="no origin"):
-        fetch([], root=repository.root_bytes, now=NOW, metadata=copy, targets=copy)
-
-
 @pytest.mark.parametrize("root", [b"", b"{}", b"[" * 100_000, b"\xff"])
 def test_a_root_that_is_none(update: Refresh, root: bytes) -> None:
     """Bytes that are no root metadata are refused with a plain message."""
@@ -348,20 +245,6 @@ def test_a_torn_target_is_fetched_again(
 
     assert update() == files
     assert reread() == files
-
-
-@pytest.mark.parametrize("content", [b"{}", b"", SignedRepository().root_bytes])
-def test_a_kept_root_that_does_not_count(
-    update: Refresh, reread: Refresh, copy: Path, content: bytes
-) -> None:
-    """What somebody has put behind the newest root is taken away: it would stop each reader."""
-    files = update()
-    (copy / "metadata" / "root_history" / "2.root.json").write_bytes(content)
-    with pytest.raises(UpdateError):
-        reread()
-
-    assert files == update()
-    assert files == reread()
 
 
 def test_a_repository_that_delegates_nothing(repository: SignedRepository, update: Refresh) -> None:

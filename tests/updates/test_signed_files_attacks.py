@@ -12,7 +12,8 @@ from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Targets
 
 from holdfast.errors import UpdateError
 from holdfast.updates.fetcher import OriginFetcher
-from holdfast.updates.signed_files import SignedFiles, fetch
+from holdfast.updates.signed_files import SignedFiles
+from holdfast.updates.working_copy import fetch
 from tests.updates.conftest import Refresh
 from tests.updates.faults import FAULTS, STAGES, drip, path_of
 from tests.updates.origin import Origin, send, sending

@@ -11,8 +11,8 @@ from holdfast.updates.roles import ROLES
 from holdfast.updates.signing import sign_request
 from holdfast.updates.staged_repository import read_request, write_request
 from tests.updates.ceremony import HOUR, Ceremony, by_id, signer_of
+from tests.updates.seeded import NEW, OLD, policy
 from tests.updates.signed_repository import NOW
-from tests.updates.test_client import NEW, OLD, policy
 
 KEY = Pin.of_spki(b"stolen")
 

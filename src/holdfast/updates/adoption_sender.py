@@ -32,8 +32,9 @@ from holdfast.updates.fetcher import NAME, OriginFetcher
 
 if TYPE_CHECKING:
     from holdfast.updates.cache import Cache
-    from holdfast.updates.client import InForce, UpdateClient
+    from holdfast.updates.client import UpdateClient
     from holdfast.updates.freshness import State
+    from holdfast.updates.in_force import InForce
 
 __all__ = ["AdoptionSender"]
 

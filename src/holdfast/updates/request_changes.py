@@ -31,11 +31,11 @@ from holdfast.updates.document import (
     bundle_from_bytes,
     deny_list_from_bytes,
 )
+from holdfast.updates.epoch import EPOCH_FIELD
 from holdfast.updates.key_card import owner_of
 from holdfast.updates.request import Request
 from holdfast.updates.roles import DELEGATED
 from holdfast.updates.rule_comparison import Change, Kind, kind_of
-from holdfast.updates.signed_files import EPOCH_FIELD
 from holdfast.updates.weakening import changes
 
 if TYPE_CHECKING:

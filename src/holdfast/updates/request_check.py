@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import UpdateError
 from holdfast.updates.document import PINS_TARGET, POLICY_TARGET, Bundle, bundle_from_bytes
+from holdfast.updates.epoch import epoch_of
 from holdfast.updates.key_card import who
 from holdfast.updates.key_folder import load_card
 from holdfast.updates.repository import Repository
@@ -15,7 +16,6 @@ from holdfast.updates.request_changes import documents
 from holdfast.updates.request_signatures import require_all
 from holdfast.updates.roles import DELEGATED, ROLES, TOP_LEVEL
 from holdfast.updates.rule_comparison import in_words
-from holdfast.updates.signed_files import epoch_of
 from holdfast.updates.weakening import changes, may_be_made_by_pins_role
 
 if TYPE_CHECKING:

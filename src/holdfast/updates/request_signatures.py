@@ -3,7 +3,9 @@
 1. No signature in it counts, and none is added to it, where one does not fit: then the content was
    changed after somebody had signed.
 2. New root metadata takes the former keys and the new ones (TUF 5.3.4).
-3. What a request builds on says who may sign it, so that is verified from a root that is known.
+3. Where root gives targets other keys, the former ones may sign it too, and need not: they may be
+   lost. With them it verifies under either root, whichever a client has in the middle of a refresh.
+4. What a request builds on says who may sign it, so that is verified from a root that is known.
 """
 
 from __future__ import annotations
@@ -33,27 +35,38 @@ class RoleSignatures:
 
     Attributes:
         role: The role.
-        is_former: Whether these are the keys that root had before.
+        is_former: Whether these are the keys that the role had before.
+        is_optional: Whether it counts without them too (rule 3).
         threshold: How many have to sign.
         signed: The keys that have.
         unsigned: Those that have not.
     """
 
-    def __init__(self, role: str, delegator: Root | Targets, metadata: Metadata[Any]) -> None:
+    def __init__(
+        self,
+        role: str,
+        delegator: Root | Targets,
+        metadata: Metadata[Any],
+        *,
+        is_optional: bool = False,
+    ) -> None:
         """Verify what is there."""
         result = delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
-        self.role, self.is_former = role, delegator is not metadata.signed and role == "root"
+        self.role, self.is_optional = role, is_optional
+        self.is_former = is_optional or (role == "root" and delegator is not metadata.signed)
         self.threshold = result.threshold
         self.signed, self.unsigned = tuple(result.signed.values()), tuple(result.unsigned.values())
 
     @property
     def missing(self) -> int:
         """How many signatures are missing."""
-        return max(0, self.threshold - len(self.signed))
+        return 0 if self.is_optional else max(0, self.threshold - len(self.signed))
 
     def __str__(self) -> str:
         """Say who has signed and who can."""
         keys = "former keys" if self.is_former else "keys"
+        if self.is_optional:
+            keys += ", if they can still sign"
         words = f"{self.role} takes {self.threshold} of its {keys}; signed by {who(self.signed)}"
         if self.missing:
             words += f"; {self.missing} missing, of {who(self.unsigned)}"
@@ -126,6 +139,8 @@ def signatures(request: Request) -> tuple[RoleSignatures, ...]:
     found = []
     for role, metadata in request.after.items():
         states = [RoleSignatures(role, one, metadata) for one in _delegators(request, role)]
+        if role == "targets" and (former := _former_root(request)) is not None:
+            states.append(RoleSignatures(role, former, metadata, is_optional=True))
         allowed = {key.keyid for state in states for key in (*state.signed, *state.unsigned)}
         if strangers := metadata.signatures.keys() - allowed:
             raise UpdateError(
@@ -174,6 +189,14 @@ def _check_new_keys(request: Request) -> None:
         for role in roles:
             keyids = metadata.signed.get_delegated_role(role).keyids
             check_keys(role, [metadata.signed.get_key(keyid) for keyid in keyids])
+
+
+def _former_root(request: Request) -> Root | None:
+    """Return the root metadata that a request builds on, if targets had other keys by it."""
+    before, after = request.root_before, request.after.get("root")
+    if before is None or after is None or before.roles["targets"] == after.signed.roles["targets"]:
+        return None
+    return before
 
 
 def _delegators(request: Request, role: str) -> list[Root | Targets]:

@@ -5,7 +5,8 @@ Everything is as in `repository`, but for its one end: nothing in the folder cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +16,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from holdfast.errors import PolicyError, Problem, UpdateError
 from holdfast.updates.own_files import replace_file
-from holdfast.updates.repository import Holder, Repository
+from holdfast.updates.repository import Repository
 from holdfast.updates.repository_settings import RepositorySettings
 from holdfast.updates.request import (
     MAX_REQUEST_BYTES,
@@ -25,6 +26,7 @@ from holdfast.updates.request import (
     request_to_bytes,
 )
 from holdfast.updates.roles import ONLINE
+from holdfast.updates.signed_roles import Holder
 from holdfast.updates.signing import sign_request
 
 if TYPE_CHECKING:
@@ -70,6 +72,11 @@ class StagedRepository(Repository):
         """Refuse, as `put_file` does."""
         for _ in delegated:
             raise _not_by_request(delegator)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep nobody out: nothing is written here."""
+        yield
 
     def require(self, roles: Iterable[str]) -> None:
         """Miss no keys: others have them."""

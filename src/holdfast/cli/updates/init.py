@@ -22,8 +22,8 @@ from holdfast.errors import HoldfastError
 from holdfast.updates.roles import OFFLINE, PROFILES
 
 if TYPE_CHECKING:
-    from holdfast.updates.repository import Holder
     from holdfast.updates.repository_settings import RepositorySettings
+    from holdfast.updates.signed_roles import Holder
 
 
 @click.command("init")
@@ -53,7 +53,7 @@ def init(
     own afterwards: those of one threshold to different people.
     """
     from holdfast.updates.publisher import Publisher
-    from holdfast.updates.repository import check_is_free
+    from holdfast.updates.repository_folder import check_is_free
 
     check_is_free(folder)
     settings = _settings(folder, profile)

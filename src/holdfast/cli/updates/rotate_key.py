@@ -24,8 +24,8 @@ from holdfast.errors import HoldfastError
 from holdfast.updates.roles import ROLES
 
 if TYPE_CHECKING:
-    from holdfast.updates.repository import Holder
     from holdfast.updates.repository_settings import RepositorySettings
+    from holdfast.updates.signed_roles import Holder
 
 
 @click.command("rotate-key")
