@@ -16,6 +16,7 @@ from holdfast.enforcement.errors import PinViolationError, violation_from
 from holdfast.enforcement.process_wide import begin, uninstall
 from holdfast.errors import HostNameError
 from holdfast.lab.authorities import Identity
+from holdfast.lab.proxy import ConnectProxy
 from holdfast.lab.server import LabServer
 from holdfast.pins.pin_set import Mode
 from holdfast.pins.policy import Policy, Unlisted
@@ -230,6 +231,53 @@ def test_urllib_does_not_leave_an_enforced_host(
 
         assert [(outcome, False)] == _reported(violations)
         assert [] == [*plain.asked, *second.connections]
+
+
+def test_urllib_behind_a_proxy(
+    installed: Install,
+    identity: Identity,
+    stock: Stock,
+    plain: Plain,
+    violations: list[Violation],
+) -> None:
+    """Whose redirect it is goes by the URL that was asked for, not by the proxy's."""
+    where = f"http://127.0.0.1:{plain.server_port}/"
+    with (
+        LabServer(identity, redirects={"/": where}) as first,
+        ConnectProxy("nobody.example", "") as proxy,
+    ):
+        installed()
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({"https": proxy.url}),
+            urllib.request.HTTPSHandler(context=stock()),
+        )
+        with pytest.raises((PinViolationError, URLError)) as caught:
+            opener.open(f"https://localhost:{first.port}/", timeout=5)
+
+    assert violation_from(caught.value) is not None
+    assert ["localhost"] == [tunnel.host for tunnel in proxy.tunnels]
+    assert [(Outcome.NOT_PINNED, False)] == _reported(violations)
+    assert [] == plain.asked
+
+
+def test_what_was_patched_before_still_runs(
+    installed: Install, plain: Plain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instrumentation that wraps the same methods goes on seeing requests."""
+    seen: list[str] = []
+    stock = http.client.HTTPConnection.putrequest
+
+    def traced(self: http.client.HTTPConnection, method: str, url: str, **kwargs: bool) -> None:
+        seen.append(url)
+        stock(self, method, url, **kwargs)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "putrequest", traced)
+    installed()
+
+    assert b"ok" == _with_http_client("127.0.0.1", plain.server_port)
+    uninstall()
+    assert ["/"] == seen
+    assert http.client.HTTPConnection.putrequest is traced
 
 
 def test_urllib_follows_within_pinned_hosts(

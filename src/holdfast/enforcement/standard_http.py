@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Hook", "http_hooks"]
 
 _UNIX = getattr(socket, "AF_UNIX", None)
-_stock_putrequest = HTTPConnection.putrequest
-_stock_endheaders = HTTPConnection.endheaders
-_stock_redirect_request = HTTPRedirectHandler.redirect_request
 
 
 class Hook(NamedTuple):
@@ -46,10 +43,14 @@ def http_hooks(check: RequestCheck) -> Iterator[Hook]:
         check: Refuses what must not be sent, by a `PinViolationError`, a `HostNameError` or a
             `PinnedContextError`.
     """
+    # As they are now: an instrumentation may have put its own there before.
+    plain_putrequest = HTTPConnection.putrequest
+    plain_endheaders = HTTPConnection.endheaders
+    plain_redirect_request = HTTPRedirectHandler.redirect_request
 
     def putrequest(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         self.__dict__["_holdfast_url"] = url
-        _stock_putrequest(self, method, url, *args, **kwargs)
+        plain_putrequest(self, method, url, *args, **kwargs)
 
     def endheaders(self: Any, *args: Any, **kwargs: Any) -> None:
         if self.sock is None and self.auto_open:
@@ -62,7 +63,7 @@ def http_hooks(check: RequestCheck) -> Iterator[Hook]:
             except BaseException:
                 self.close()
                 raise
-        _stock_endheaders(self, *args, **kwargs)
+        plain_endheaders(self, *args, **kwargs)
 
     def redirect_request(
         self: Any,
@@ -73,7 +74,7 @@ def http_hooks(check: RequestCheck) -> Iterator[Hook]:
         headers: Any,
         url: str,
     ) -> Request | None:
-        followed = _stock_redirect_request(self, request, answer, code, reason, headers, url)
+        followed = plain_redirect_request(self, request, answer, code, reason, headers, url)
         if followed is not None:
             try:
                 _follow(check, request, followed)
@@ -89,10 +90,12 @@ def http_hooks(check: RequestCheck) -> Iterator[Hook]:
 
 def _follow(check: RequestCheck, request: Request, followed: Request) -> None:
     """Check a request that follows from the answer to another one."""
-    left, _ = _host_of(request.host)
+    # Behind a proxy the host of `request` is the proxy's by now.
+    asked = Request(request.full_url)  # noqa: S310  it is only read
+    left, _ = _host_of(asked.host)
     target, port = _host_of(followed.host)
     if check.is_listed(left) or check.is_listed(target):
-        check.check(followed.type, target, port, Hop(request.type, canonical_host(left)))
+        check.check(followed.type, target, port, Hop(asked.type, canonical_host(left)))
 
 
 def _is_plain(sock: Any) -> bool:
