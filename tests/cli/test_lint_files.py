@@ -59,6 +59,7 @@ SUFFIXES = {
     "apache": ".java",
     "okhttp": ".kt",
     "okhttp-java": ".java",
+    "alamofire": ".swift",
     "envoy": ".yaml",
 }
 

@@ -41,7 +41,6 @@ _NEITHER = frozenset(
         ".rs",
         ".js",
         ".ts",
-        ".swift",
         ".m",
         ".c",
         ".h",
@@ -53,6 +52,8 @@ _NEITHER = frozenset(
         ".diff",
     ]
 )
+# Code in languages that one format is about: what else tells of pins in it is not that format's.
+_ONLY = {".swift": "alamofire"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,8 @@ def _is_meant(file: Path) -> bool:
         return suffix in _TYPICAL
     if b"\0" in data and not data.startswith(b"bplist00"):
         return False
+    if suffix in _ONLY:
+        return format_named(_ONLY[suffix]).recognizes(str(file), data)
     if _is_policy(file, data):
         return True
     return suffix != ".toml" and recognized(str(file), data) is not None

@@ -25,6 +25,7 @@ _MODULES = {
     "apache": ("apache", "FORMAT"),
     "okhttp": ("okhttp", "KOTLIN"),
     "okhttp-java": ("okhttp", "JAVA"),
+    "alamofire": ("alamofire", "FORMAT"),
     "envoy": ("envoy", "FORMAT"),
     "tlsa": ("tlsa", "FORMAT"),
     "hpkp": ("hpkp", "FORMAT"),
