@@ -107,10 +107,8 @@ def _places_for(
     for entry in rule.hosts:
         groups.setdefault(domains.config_of(entry.host), []).append(entry)
     for present, entries in groups.items():
-        yield (
-            _config_for(root, present, [entry.host for entry in entries], domains),
-            replace(rule, hosts=tuple(entries)),
-        )
+        part = rule if len(groups) == 1 else replace(rule, hosts=tuple(entries))
+        yield _config_for(root, present, [entry.host for entry in entries], domains), part
 
 
 def _config_for(
