@@ -86,3 +86,19 @@ def test_a_server_that_clients_would_refuse(package: list[Found]) -> None:
     assert ["HF708"] == [one.rule for one in refused]
     assert [] == list(live_findings(package, "api.example.com", right, now))
     assert [] == list(live_findings(package, "other.example.com", stranger, now))
+
+
+def test_a_configuration_that_is_not_in_force(package: list[Found]) -> None:
+    """It pins nothing: an error where the manifest names none, a warning beside another."""
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    stranger = VerifiedChain((ChainCertificate(b"x", b"\x01" * 32, b"\x02" * 32),))
+    (one,) = package
+    unnamed, beside = replace(one, in_force=()), replace(one, in_force=("res/xml/a.xml",))
+
+    told = list(artifact_findings(SHIPPED, [unnamed]))
+
+    assert ["HF709", "HF701"] == [finding.rule for finding in told]
+    assert '"@xml/nsc"' in told[0].action
+    assert ["HF710"] == rules_found(SHIPPED, [one, beside])
+    assert [] == rules_found(SHIPPED, [one, replace(beside, format=None, reading=None)])
+    assert [] == list(live_findings([unnamed], "api.example.com", stranger, now))

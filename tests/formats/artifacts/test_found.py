@@ -1,6 +1,7 @@
 from holdfast.formats.artifacts.archive import Entry
-from holdfast.formats.artifacts.found import found_in
+from holdfast.formats.artifacts.found import Found, found_in, look_through
 from tests.formats.artifacts.test_android_binary import binary
+from tests.formats.artifacts.test_android_manifest import FORMER, PINS, manifest, table
 from tests.formats.test_round_trip import ONE, TWO
 
 
@@ -34,3 +35,36 @@ def test_what_could_not_be_looked_at_stays() -> None:
     broken = found_in(Entry("res/xml/a.xml", b"<network-security-config"))
     assert broken is not None
     assert "not XML" in broken.problem
+
+
+def looked(package: str = "", **changes: int) -> dict[str, Found]:
+    """Look through a package with two configurations, of which its manifest names one."""
+    contents = {
+        "AndroidManifest.xml": manifest(**changes),
+        "resources.arsc": table(),
+        PINS: binary(),
+        FORMER: binary(),
+    }
+    entries = [Entry(package + name, content) for name, content in contents.items()]
+    other = Entry("other.apk!res/xml/a.xml", binary())
+    return {one.name: one for one in look_through([*entries, other])}
+
+
+def test_the_manifest_says_which_configuration_is_in_force() -> None:
+    """In each package by itself, whether it lies in another or is unpacked."""
+    for package in ("", "base.apk!", "unpacked/"):
+        found = looked(package)
+        assert (None, (PINS,)) == tuple(found[package + one].in_force for one in (PINS, FORMER))
+        assert None is found["other.apk!res/xml/a.xml"].in_force
+        none = looked(package, attribute=0x28)
+        assert ((), ()) == tuple(none[package + one].in_force for one in (PINS, FORMER))
+
+
+def test_a_manifest_that_cannot_be_followed_is_said() -> None:
+    """Then every configuration counts, as if there were none."""
+    found = looked(resource=9)
+    entries = [Entry("AndroidManifest.xml", manifest()), Entry("resources.arsc", table())]
+
+    assert "does not have" in found["AndroidManifest.xml"].problem
+    assert None is found[FORMER].in_force
+    assert [(PINS, True)] == [(one.name, bool(one.problem)) for one in look_through(entries)]

@@ -20,6 +20,7 @@ from holdfast.pins.policy import Policy
 __all__ = ["RULES", "artifact_findings", "live_findings"]
 
 _SOURCE = "https://status.xmatters.com/incidents/z640qg809qdd"
+_MANIFEST = "https://developer.android.com/privacy-and-security/security-config#manifest"
 NO_PINS = LintRule(
     "HF701",
     Severity.ERROR,
@@ -74,6 +75,21 @@ LOCKED_OUT = LintRule(
     "Its pins do not match what the server shows now.",
     _SOURCE,
 )
+NONE_NAMED = LintRule(
+    "HF709",
+    Severity.ERROR,
+    "The manifest names no configuration",
+    "Android reads the file that android:networkSecurityConfig names, and no other. Pins in a file "
+    "that looks like one protect nobody.",
+    _MANIFEST,
+)
+NOT_NAMED = LintRule(
+    "HF710",
+    Severity.WARNING,
+    "A configuration is not in force",
+    "The manifest names another file, and Android reads that one alone.",
+    _MANIFEST,
+)
 RULES = (
     NO_PINS,
     OTHER_PINS,
@@ -83,6 +99,8 @@ RULES = (
     UNREADABLE,
     MISTAKEN,
     LOCKED_OUT,
+    NONE_NAMED,
+    NOT_NAMED,
 )
 
 
@@ -96,6 +114,9 @@ def artifact_findings(policy: Policy, found: Sequence[Found]) -> Iterator[Findin
     has_pins = False
     known = {pin for pin_set in policy.pin_sets for pin in pin_set.pins}
     for one in found:
+        if one.in_force is not None:
+            yield from _not_in_force(one, one.in_force)
+            continue
         if one.problem:
             rule = MISTAKEN if one.format is not None else UNREADABLE
             yield rule.finding(one.name, one.problem, "look at it by other means")
@@ -113,6 +134,21 @@ def artifact_findings(policy: Policy, found: Sequence[Found]) -> Iterator[Findin
     if not has_pins:
         reason = "neither a configuration with pins nor a text that is one was found"
         yield NO_PINS.finding("the package", reason, "look at how it was built")
+
+
+def _not_in_force(one: Found, in_force: Sequence[str]) -> Iterator[Finding]:
+    if not one.all_pins:
+        return
+    if in_force:
+        reason = f"the manifest names {', '.join(in_force)}"
+        yield NOT_NAMED.finding(one.name, reason, "remove it, or name it")
+    else:
+        action = f'write android:networkSecurityConfig="@xml/{_stem(one.name)}" on <application>'
+        yield NONE_NAMED.finding(one.name, "Android does not read it", action)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[0]
 
 
 def _compared(
@@ -152,7 +188,7 @@ def live_findings(
         now: The time, with an offset.
     """
     for one in found:
-        if one.format is None or one.reading is None:
+        if one.format is None or one.reading is None or one.in_force is not None:
             continue
         semantics = one.format.semantics
         verdict = decide(one.reading.rules, semantics, host, chain, now)
