@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime
 
-from holdfast.formats.platform import Expiry, Overlap, Places, PlatformHost, Rule, Semantics
+from holdfast.formats.platform import (
+    Expiry,
+    Overlap,
+    Places,
+    PlatformHost,
+    Rule,
+    Semantics,
+    moment_of,
+)
 from holdfast.pins.chain import ChainCertificate, PresentedChain, VerifiedChain
 from holdfast.pins.pin import Pin, PinAlgorithm
 
@@ -102,7 +110,7 @@ def _specificity(entry: PlatformHost, host: str) -> tuple[bool, int, int]:
 def _is_over(rule: Rule, semantics: Semantics, now: datetime) -> bool:
     if rule.expires is None or semantics.expiry is Expiry.NONE:
         return False
-    return now >= datetime.combine(rule.expires, time(), UTC)
+    return now >= moment_of(rule.expires)
 
 
 def _satisfies(

@@ -374,7 +374,7 @@ class _Translator:
         expires = self._set.expires
         if expires is None or self._set.on_expiry is OnExpiry.ENFORCE:
             return None
-        if self._semantics.expiry is Expiry.NONE:
+        if self._semantics.expiry in (Expiry.NONE, Expiry.OF_LIST):
             self._lose(
                 LossKind.EXPIRY,
                 Effect.REFUSES,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from datetime import datetime
 
 from holdfast.errors import Mistake, PolicyError
 from holdfast.findings.finding import Finding, Severity
@@ -19,7 +19,15 @@ from holdfast.formats.lint_rule import Rule
 from holdfast.formats.lint_text import NO_BACKUP, ONE_PIN, TWICE, problem_findings
 from holdfast.formats.loss import Loss, LossKind
 from holdfast.formats.overlaps import at_and_above
-from holdfast.formats.platform import Expiry, Kinds, Overlap, Places, PlatformHost, Semantics
+from holdfast.formats.platform import (
+    Expiry,
+    Kinds,
+    Overlap,
+    Places,
+    PlatformHost,
+    Semantics,
+    moment_of,
+)
 from holdfast.formats.platform import Rule as PlatformRule
 from holdfast.formats.registry import Reading
 from holdfast.pins.host_pattern import is_ip_literal
@@ -99,7 +107,8 @@ def platform_findings(
             yield from _ways_out(rule, semantics)
         yield from _certificate_authorities(rule, semantics, known.public_roots)
         yield from _whole_certificates(rule)
-        yield from _expiry(rule, semantics, known)
+        if semantics.expiry is not Expiry.OF_LIST or rule is rules[0]:
+            yield from _expiry(rule, semantics, known)
         yield from _public_suffixes(rule, known.public_suffix)
     if not reading.problems:
         yield from _whole_file(rules, semantics)
@@ -206,13 +215,16 @@ def _whole_certificates(rule: PlatformRule) -> Iterator[Finding]:
 def _expiry(rule: PlatformRule, semantics: Semantics, known: Circumstances) -> Iterator[Finding]:
     if rule.expires is None or semantics.expiry is Expiry.NONE:
         return
-    ends = datetime.combine(rule.expires, time(), UTC)
+    ends = moment_of(rule.expires)
     if semantics.expiry is Expiry.LOCAL_DAY:
         ends -= EASTERNMOST
     renew = "confirm the pins with the owner and write a later day, or remove it"
+    if semantics.expiry is Expiry.OF_LIST:
+        renew = "take a newer list"
+    day = rule.expires.isoformat()
     over = known.now >= ends
     if over and rule.enforced:
-        reason = f"since {rule.expires} {semantics.title} pins nothing here"
+        reason = f"since {day} {semantics.title} pins nothing here"
         yield _tell(rule, lint_time.EXPIRED_OPEN, reason, renew)
         return
     yield from lint_time.ending(
@@ -222,7 +234,7 @@ def _expiry(rule: PlatformRule, semantics: Semantics, known: Circumstances) -> I
         lambda which, reason: _tell(rule, which, reason, renew),
     )
     if rule.enforced:
-        reason = f"from {rule.expires} on {semantics.title} pins nothing here, and says nothing"
+        reason = f"from {day} on {semantics.title} pins nothing here, and says nothing"
         yield _tell(rule, lint_time.OPENS_ON_EXPIRY, reason, renew)
 
 

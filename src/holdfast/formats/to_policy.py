@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, time
 from typing import NamedTuple
 
 from holdfast.formats.decide import rules_for
 from holdfast.formats.from_policy import EASTERNMOST
 from holdfast.formats.host_cover import patterns_of
 from holdfast.formats.loss import Effect, Loss, LossKind
-from holdfast.formats.platform import Expiry, Overlap, Places, Rule, Semantics
+from holdfast.formats.platform import Expiry, Overlap, Places, Rule, Semantics, moment_of
 from holdfast.pins.host_pattern import HostPattern, representatives
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, OnExpiry, PinSet, Require, Trust
@@ -117,7 +116,7 @@ def _pin_set(
         raise AssertionError("a platform without chain verification holds pins against leaves")
     expires = None
     if rule.expires is not None:
-        expires = datetime.combine(rule.expires, time(), UTC)
+        expires = moment_of(rule.expires)
         if semantics.expiry is Expiry.LOCAL_DAY:
             expires -= EASTERNMOST
             losses.append(
