@@ -2,7 +2,7 @@
 
 The most specific host counts alone, and one without subdomains takes itself out of a wider one. By
 `timestamp` a list says when it was last known to be right; seventy days later nothing of it is
-pinned any more, without a word.
+pinned any more, without a word, as Brave found out (brave-browser#24451).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ DROPPED_HOST = Rule(
     Severity.ERROR,
     "TrustKit for Android keeps the last <domain> only",
     "TrustKit does not pin the other hosts of the same <domain-config>, whatever stands there.",
-    "https://github.com/datatheorem/TrustKit-Android",
+    "https://github.com/datatheorem/TrustKit-Android/issues/78",
 )
 UNREACHED_HOST = Rule(
     "HF150",
@@ -46,7 +46,9 @@ UNREACHED_HOST = Rule(
     "A host that matches nothing",
     "Android has no wildcards in <domain>: the asterisk is a letter like others. What was meant to "
     "be pinned is not.",
-    "https://developer.android.com/privacy-and-security/security-config",
+    "https://github.com/aosp-mirror/platform_frameworks_base/blob/"
+    "4850a8b14979f5a2d87625bc26ca6fbdad32513d/"
+    "core/java/android/security/net/config/ApplicationConfig.java",
 )
 NO_UPDATE = Rule(
     "HF163",

@@ -20,7 +20,7 @@ from holdfast.pins.policy import Policy
 __all__ = ["RULES", "artifact_findings", "live_findings"]
 
 _SOURCE = "https://status.xmatters.com/incidents/z640qg809qdd"
-_MANIFEST = "https://developer.android.com/privacy-and-security/security-config#manifest"
+_MANIFEST = "https://developer.android.com/privacy-and-security/security-config"
 NO_PINS = LintRule(
     "HF701",
     Severity.ERROR,
