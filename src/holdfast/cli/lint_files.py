@@ -19,7 +19,7 @@ from holdfast.findings.finding import Finding, Severity
 from holdfast.formats.lint import lint, problems_as_findings
 from holdfast.formats.lint_platform import Circumstances, platform_findings
 from holdfast.formats.lint_text import UNUSABLE
-from holdfast.formats.registry import Format, Reading, format_named, recognized
+from holdfast.formats.registry import Format, Reading, beside, format_named, recognized
 from holdfast.pins.policy import Policy
 
 MOST_FILES = 20_000
@@ -164,6 +164,10 @@ def lint_file(file: Path, format_name: str | None, known: Circumstances) -> Lint
             linted = _lint_policy(file, known)
         else:
             linted = _lint_platform(file, platform, data, known)
+            others = () if format_name else beside(platform, str(file), data)
+            for other in (_lint_platform(file, one, data, known) for one in others):
+                usable = linted.is_usable and other.is_usable
+                linted = replace(linted.with_findings(other.findings), is_usable=usable)
     except PolicyError as error:
         linted = Linted(file=file, is_usable=False).with_findings(problems_as_findings(error))
     return linted

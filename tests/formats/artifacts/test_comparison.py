@@ -19,9 +19,7 @@ SHIPPED = replace(POLICY, pin_sets=POLICY.pin_sets[:2])
 @pytest.fixture
 def package() -> list[Found]:
     """What is in the package of the tests."""
-    found = found_in(Entry("res/xml/nsc.xml", binary()))
-    assert found is not None
-    return [found]
+    return list(found_in(Entry("res/xml/nsc.xml", binary())))
 
 
 def rules_found(policy: Policy, found: list[Found]) -> list[str]:
@@ -66,12 +64,10 @@ def test_a_configuration_with_a_mistake() -> None:
     config = b"<domain-config><domain>a b</domain></domain-config>"
     text = b"<network-security-config>" + config + b"</network-security-config>"
     found = found_in(Entry("res/xml/nsc.xml", text))
-    assert found is not None
     broken = found_in(Entry("res/xml/nsc.xml", b"<network-security-config"))
-    assert broken is not None
 
-    assert "HF707" in rules_found(SHIPPED, [found])
-    assert "HF707" in rules_found(SHIPPED, [broken])
+    assert "HF707" in rules_found(SHIPPED, list(found))
+    assert "HF707" in rules_found(SHIPPED, list(broken))
 
 
 def test_a_server_that_clients_would_refuse(package: list[Found]) -> None:

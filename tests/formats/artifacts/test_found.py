@@ -1,20 +1,19 @@
 from holdfast.formats.artifacts.archive import Entry
 from holdfast.formats.artifacts.found import Found, found_in, look_through
+from holdfast.formats.registry import format_named
 from tests.formats.artifacts.test_android_binary import binary
 from tests.formats.artifacts.test_android_manifest import FORMER, PINS, manifest, table
-from tests.formats.test_round_trip import ONE, TWO
+from tests.formats.test_round_trip import ONE, POLICY, TWO, write
 
 
 def test_a_configuration_is_read_as_what_it_means() -> None:
     """Also from binary XML; one that is damaged is said."""
-    found = found_in(Entry("res/xml/a.xml", binary()))
-    damaged = found_in(Entry("res/xml/a.xml", binary()[:100]))
+    (found,) = found_in(Entry("res/xml/a.xml", binary()))
+    (damaged,) = found_in(Entry("res/xml/a.xml", binary()[:100]))
 
-    assert found is not None
     assert found.format is not None
     assert found.reading is not None
     assert ("android", 2) == (found.format.name, len(found.reading.rules))
-    assert damaged is not None
     assert "binary XML" in damaged.problem
 
 
@@ -23,18 +22,27 @@ def test_texts_that_are_pins_are_found() -> None:
     zeros = "sha256/" + "A" * 43 + "="
     text = f"x{ONE}y {str(TWO).replace('/', '//', 1)} {zeros}"
     for content in (text.encode(), text.encode("utf-16-le")):
-        found = found_in(Entry("classes.dex", content))
-        assert found is not None
+        (found,) = found_in(Entry("classes.dex", content))
         assert {ONE, TWO} == found.pins
-    assert found_in(Entry("readme", b"nothing")) is None
+    assert () == found_in(Entry("readme", b"nothing"))
 
 
 def test_what_could_not_be_looked_at_stays() -> None:
     """With the reason; so does a configuration that is none."""
-    assert "too large" == getattr(found_in(Entry("a", None, "too large")), "problem", "")
-    broken = found_in(Entry("res/xml/a.xml", b"<network-security-config"))
-    assert broken is not None
+    assert ["too large"] == [one.problem for one in found_in(Entry("a", None, "too large"))]
+    (broken,) = found_in(Entry("res/xml/a.xml", b"<network-security-config"))
     assert "not XML" in broken.problem
+
+
+def test_a_property_list_of_apple_and_trustkit() -> None:
+    """Both parts are read."""
+    apple, trustkit = format_named("apple"), format_named("trustkit-ios")
+    both = write(trustkit, POLICY, write(apple, POLICY))
+
+    found = found_in(Entry("Payload/App.app/Info.plist", both))
+
+    assert [apple, trustkit] == [one.format for one in found]
+    assert all({ONE, TWO} <= one.all_pins for one in found)
 
 
 def looked(package: str = "", **changes: int) -> dict[str, Found]:

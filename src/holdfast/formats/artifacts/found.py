@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast.errors import HoldfastError, PinFormatError, PolicyError
 from holdfast.formats.artifacts.android_binary import as_xml, is_binary_xml
 from holdfast.formats.artifacts.android_manifest import MANIFEST, TABLE, configurations_in_force
-from holdfast.formats.registry import recognized
+from holdfast.formats.registry import beside, recognized
 from holdfast.pins.pin import Pin
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def look_through(entries: Iterable[Entry]) -> list[Found]:
             is_it = entry.name.endswith(name) and package[-1:] in ("", "!", "/")
             if is_it and entry.content is not None:
                 contents[package] = entry.content
-        one = found_in(entry)
-        if one is not None:
-            found.append(one)
+        found += found_in(entry)
     for package, manifest in manifests.items():
         found = list(_weighed(found, package, manifest, tables.get(package)))
     return found
@@ -97,25 +95,30 @@ def _weighed(
         yield Found(name=name, problem=problem)
 
 
-def found_in(entry: Entry) -> Found | None:
-    """Look at a file; None where there is nothing of interest in it."""
+def found_in(entry: Entry) -> tuple[Found, ...]:
+    """Look at a file; nothing where there is nothing of interest in it."""
     if entry.content is None:
-        return Found(name=entry.name, problem=entry.problem)
+        return (Found(name=entry.name, problem=entry.problem),)
     content = entry.content
     if is_binary_xml(content):
         try:
             content = as_xml(content)
         except HoldfastError as error:
-            return Found(name=entry.name, problem=str(error))
+            return (Found(name=entry.name, problem=str(error)),)
     platform = recognized(entry.name, content)
     if platform is not None and platform.name in _SHIPPED:
-        try:
-            return Found(name=entry.name, format=platform, reading=platform.scan(content))
-        except PolicyError as error:
-            problem = "; ".join(map(str, error.problems))
-            return Found(name=entry.name, format=platform, problem=problem)
+        formats = (platform, *beside(platform, entry.name, content))
+        return tuple(_read(entry.name, one, content) for one in formats)
     pins = frozenset(_pins_in(content))
-    return Found(name=entry.name, pins=pins) if pins else None
+    return (Found(name=entry.name, pins=pins),) if pins else ()
+
+
+def _read(name: str, platform: Format, content: bytes) -> Found:
+    try:
+        return Found(name=name, format=platform, reading=platform.scan(content))
+    except PolicyError as error:
+        problem = "; ".join(map(str, error.problems))
+        return Found(name=name, format=platform, problem=problem)
 
 
 def _pins_in(content: bytes) -> list[Pin]:
