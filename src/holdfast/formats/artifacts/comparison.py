@@ -12,6 +12,7 @@ from holdfast.formats.from_policy import rules_of
 from holdfast.formats.host_cover import patterns_of
 from holdfast.formats.lint_rule import Rule as LintRule
 from holdfast.formats.platform import Rule, Semantics
+from holdfast.formats.rule_index import RuleIndex
 from holdfast.pins.chain import VerifiedChain
 from holdfast.pins.host_pattern import HostPattern, representatives
 from holdfast.pins.pin import Pin
@@ -155,9 +156,9 @@ def _compared(
     policy: Policy, shipped: Sequence[Rule], semantics: Semantics, name: str
 ) -> Iterator[Finding]:
     """Compare a configuration with the one that the policy would be exported as."""
-    meant = rules_of(policy, semantics).rules
-    for host in _hosts(meant):
-        wanted, has = _pins_for(meant, semantics, host), _pins_for(shipped, semantics, host)
+    meant, has_rules = RuleIndex(rules_of(policy, semantics).rules), RuleIndex(shipped)
+    for host in _hosts(meant.rules):
+        wanted, has = _pins_for(meant, semantics, host), _pins_for(has_rules, semantics, host)
         place = f"{name}: {host}"
         if wanted and not has:
             yield MISSING_HOST.finding(
@@ -170,7 +171,7 @@ def _compared(
                 place, " and ".join(said), "export the policy, and build again"
             )
     for host in _hosts(shipped):
-        if _pins_for(shipped, semantics, host) and not rules_for(meant, semantics, host):
+        if _pins_for(has_rules, semantics, host) and not rules_for(meant, semantics, host):
             yield OTHER_HOST.finding(
                 f"{name}: {host}", "no set covers it", "add it to the policy, or remove it"
             )
@@ -214,7 +215,7 @@ def _like(pattern: HostPattern) -> tuple[str, ...]:
     return tuple(name.replace("*", "any") for name in representatives(pattern))
 
 
-def _pins_for(rules: Sequence[Rule], semantics: Semantics, host: str) -> frozenset[Pin]:
+def _pins_for(rules: RuleIndex, semantics: Semantics, host: str) -> frozenset[Pin]:
     return frozenset(
         pin
         for rule in rules_for(rules, semantics, seen_by(semantics, host))
