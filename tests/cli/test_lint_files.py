@@ -59,6 +59,7 @@ SUFFIXES = {
     "apache": ".java",
     "okhttp": ".kt",
     "okhttp-java": ".java",
+    "alamofire": ".swift",
     "envoy": ".yaml",
 }
 
@@ -83,6 +84,18 @@ def test_each_bad_file_is_told_by_its_rule(run: Run) -> None:
 def test_the_gravest_finding_decides(run: Run, name: str, code: int) -> None:
     """An error is 1; what cannot be used at all is 2."""
     assert code == run("lint", BAD / name).returncode
+
+
+def test_both_parts_of_a_property_list_are_looked_at(run: Run, folder: Path) -> None:
+    """Apple's and TrustKit's, each by its own rules; with a format only that one."""
+    apple, trustkit = format_named("apple"), format_named("trustkit-ios")
+    pay = replace(POLICY, pin_sets=(replace(PAY, hosts=PAY.hosts[:1]),))
+    text = write(trustkit, pay, write(apple, pay))
+    (folder / "Info.plist").write_bytes(text.replace(b"2027-06-30", b"2020-06-30"))
+
+    assert {"HF120", "HF163"} == {rule for _, rule in found(run("lint", ".", "--json").stdout)}
+    only = run("lint", "Info.plist", "--from", "apple", "--json")
+    assert {"HF163"} == {rule for _, rule in found(only.stdout)}
 
 
 def test_good_files_have_no_error(run: Run, folder: Path) -> None:

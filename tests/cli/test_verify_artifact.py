@@ -11,8 +11,10 @@ from holdfast.cli.policy_text import policy_as_toml
 from holdfast.formats.registry import format_named
 from holdfast.lab.authorities import Identity
 from holdfast.pins.pin import Pin
-from tests.formats.artifacts.test_android_binary import APK
+from tests.formats.artifacts.test_android_binary import APK, binary
+from tests.formats.artifacts.test_android_manifest import manifest
 from tests.formats.artifacts.test_comparison import SHIPPED
+from tests.formats.artifacts.test_resource_table import TWO
 from tests.formats.test_round_trip import FOUR, ONE, write
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -58,6 +60,23 @@ def test_a_policy_that_has_moved_on(run: Run, folder: Path) -> None:
     assert "HF702" in done.stdout
     assert f"it lacks {FOUR}" in " ".join(done.stdout.split())
     assert "HF702" in sarif.stdout
+
+
+def test_the_manifest_decides_which_configuration_counts(run: Run, folder: Path) -> None:
+    """One beside it is said and left out; without a name for any, nothing is pinned."""
+    done = run("verify-artifact", TWO)
+    assert 0 == done.returncode
+    assert "res/xml/former.xml: 2 pins (Android, not in force)" in done.stdout
+    assert "HF710" in done.stdout
+
+    with zipfile.ZipFile(folder / "unnamed.apk", "w") as package:
+        package.writestr("AndroidManifest.xml", manifest(attribute=0x28))
+        package.writestr("res/xml/network_security_config.xml", binary())
+    unnamed = run("verify-artifact", "unnamed.apk", "--json")
+    told = json.loads(unnamed.stdout)
+    assert 1 == unnamed.returncode
+    assert {"HF701", "HF709"} == {one["rule"] for one in told["findings"]}
+    assert [False] == [one["in_force"] for one in told["found"]]
 
 
 def test_an_ipa_and_a_wheel(run: Run, folder: Path) -> None:

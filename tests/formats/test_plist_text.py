@@ -10,9 +10,9 @@ def test_the_form_of_a_file_stays() -> None:
     """Binary or XML; the bytes, where it says the same."""
     for form in (plistlib.FMT_BINARY, plistlib.FMT_XML):
         data = plistlib.dumps({"a": 1}, fmt=form)
-        assert data == serialize({"a": 1}, data)
-        assert data[:6] == serialize({"a": 2}, data)[:6]
-    assert b"<?xml" == serialize({"a": 1}, None)[:5]
+        assert data == serialize({"a": 1}, data, {"a": 1})
+        assert data[:6] == serialize({"a": 2}, data, {"a": 1})[:6]
+    assert b"<?xml" == serialize({"a": 1}, None, {})[:5]
 
 
 @pytest.mark.parametrize(

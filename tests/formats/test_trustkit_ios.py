@@ -1,12 +1,15 @@
 import plistlib
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from holdfast.errors import PolicyError
+from holdfast.formats.apple import FORMAT as APPLE
 from holdfast.formats.decide import rules_for
 from holdfast.formats.trustkit_ios import FORMAT
-from tests.formats.test_round_trip import ONE, POLICY, TWO, write
+from tests.formats.test_round_trip import FOUR, ONE, PAY, POLICY, TWO, write
 
 TEXTS = [str(pin).removeprefix("sha256/") for pin in (ONE, TWO)]
 PINS = {"TSKPublicKeyHashes": TEXTS, "TSKDisableDefaultReportUri": True}
@@ -92,3 +95,34 @@ def test_expiry_is_in_utc() -> None:
     (rule,) = FORMAT.read(plist({"good.com": {**PINS, "TSKExpirationDate": "2027-06-30"}})).rules
 
     assert datetime(2027, 6, 30, tzinfo=UTC).date() == rule.expires
+
+
+def test_apple_and_trustkit_share_a_file() -> None:
+    """Each takes back what its policy drops, and nothing of the other or of the owner's."""
+    own = {
+        "TSKConfiguration": {"TSKPinnedDomains": {"mine.test": {"TSKPublicKeyHashes": []}}},
+        "NSAppTransportSecurity": {"NSPinnedDomains": {"mine.test": {}}},
+    }
+    changed = replace(POLICY, pin_sets=(replace(PAY, hosts=PAY.hosts[:1], leaf=(FOUR,)),))
+
+    text = plistlib.dumps(own)
+    for policy in (POLICY, changed):
+        for target in (APPLE, FORMAT, APPLE):
+            text = write(target, policy, text)
+            assert text == write(target, policy, text)
+    after: dict[str, Any] = plistlib.loads(text)
+    empty = text
+    for target in (FORMAT, APPLE):
+        assert target.write is not None
+        empty = target.write((), empty)
+
+    for domains in (
+        after["TSKConfiguration"]["TSKPinnedDomains"],
+        after["NSAppTransportSecurity"]["NSPinnedDomains"],
+    ):
+        assert {"mine.test", "api.example.com"} == domains.keys()
+        assert str(FOUR).removeprefix("sha256/") in str(domains["api.example.com"])
+    mine: dict[str, Any] = plistlib.loads(empty)
+    assert ["mine.test"] == list(mine["TSKConfiguration"]["TSKPinnedDomains"])
+    assert own["NSAppTransportSecurity"] == mine["NSAppTransportSecurity"]
+    assert own.keys() == mine.keys()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from holdfast.certificates.load_policy import load_policy
+from holdfast.cli.difference import difference
 from holdfast.cli.losses import tell_losses
 from holdfast.cli.options import config_option, format_option, path_option, policy_option
 from holdfast.cli.output import Format, print_json, print_lines
@@ -173,8 +173,7 @@ def _print(done: Sequence[_Written], *, check: bool, is_written: bool) -> None:
 def _difference(one: _Written) -> list[str]:
     present = (one.present or b"").decode("utf-8", "backslashreplace").splitlines()
     text = one.text.decode("utf-8", "backslashreplace").splitlines()
-    name = str(one.export.file)
-    return list(difflib.unified_diff(present, text, name, "the policy", lineterm=""))
+    return list(difference(present, text, str(one.export.file), "the policy"))
 
 
 def _as_json(one: _Written) -> dict[str, object]:

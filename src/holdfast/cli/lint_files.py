@@ -19,7 +19,7 @@ from holdfast.findings.finding import Finding, Severity
 from holdfast.formats.lint import lint, problems_as_findings
 from holdfast.formats.lint_platform import Circumstances, platform_findings
 from holdfast.formats.lint_text import UNUSABLE
-from holdfast.formats.registry import Format, Reading, format_named, recognized
+from holdfast.formats.registry import Format, Reading, beside, format_named, recognized
 from holdfast.pins.policy import Policy
 
 MOST_FILES = 20_000
@@ -41,7 +41,6 @@ _NEITHER = frozenset(
         ".rs",
         ".js",
         ".ts",
-        ".swift",
         ".m",
         ".c",
         ".h",
@@ -53,6 +52,8 @@ _NEITHER = frozenset(
         ".diff",
     ]
 )
+# Code in languages that one format is about: what else tells of pins in it is not that format's.
+_ONLY = {".swift": "alamofire"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,8 @@ def _is_meant(file: Path) -> bool:
         return suffix in _TYPICAL
     if b"\0" in data and not data.startswith(b"bplist00"):
         return False
+    if suffix in _ONLY:
+        return format_named(_ONLY[suffix]).recognizes(str(file), data)
     if _is_policy(file, data):
         return True
     return suffix != ".toml" and recognized(str(file), data) is not None
@@ -161,6 +164,10 @@ def lint_file(file: Path, format_name: str | None, known: Circumstances) -> Lint
             linted = _lint_policy(file, known)
         else:
             linted = _lint_platform(file, platform, data, known)
+            others = () if format_name else beside(platform, str(file), data)
+            for other in (_lint_platform(file, one, data, known) for one in others):
+                usable = linted.is_usable and other.is_usable
+                linted = replace(linted.with_findings(other.findings), is_usable=usable)
     except PolicyError as error:
         linted = Linted(file=file, is_usable=False).with_findings(problems_as_findings(error))
     return linted

@@ -24,7 +24,7 @@ from holdfast.cli.trust import given_anchors
 from holdfast.findings.finding import Finding, Severity, finding_as_json
 from holdfast.formats.artifacts.archive import entries_of
 from holdfast.formats.artifacts.comparison import RULES, artifact_findings, live_findings
-from holdfast.formats.artifacts.found import Found, found_in
+from holdfast.formats.artifacts.found import Found, look_through
 from holdfast.pins.chain import VerifiedChain
 from holdfast.pins.pin_set import probed_endpoints
 from holdfast.pins.policy import Policy
@@ -58,7 +58,7 @@ def command(
     # The reader of binary XML writes its own log on stderr, unless there is a handler already.
     logging.basicConfig(handlers=[logging.NullHandler()])
     rules = load_policy(policy)
-    found = [one for entry in entries_of(file) if (one := found_in(entry)) is not None]
+    found = look_through(entries_of(file))
     findings = list(artifact_findings(rules, found))
     is_whole = True
     if live:
@@ -102,6 +102,7 @@ def _print(
                         "name": one.name,
                         "format": None if one.format is None else one.format.name,
                         "pins": sorted(map(str, one.all_pins)),
+                        "in_force": one.in_force is None,
                     }
                     for one in looked_at
                 ],
@@ -111,7 +112,8 @@ def _print(
     elif output_format is Format.TABLE:
         for one in looked_at:
             what = "texts" if one.format is None else one.format.semantics.title
-            print_lines(f"{one.name}: {len(one.all_pins)} pins ({what})")
+            force = "" if one.in_force is None else ", not in force"
+            print_lines(f"{one.name}: {len(one.all_pins)} pins ({what}{force})")
         print_findings(findings)
         if not findings:
             print_lines(f"{file}: as the policy says")

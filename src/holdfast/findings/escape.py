@@ -22,6 +22,8 @@ def escaped(text: str, limit: int) -> str:
         text: Text that someone else chose.
         limit: The most characters to return; what is longer ends in `...`.
     """
+    if len(text) <= limit and text.isascii() and text.isprintable():  # as almost all text is
+        return text
     # Each character takes at least one place, so that the rest cannot matter.
     pieces = [_visible(character) for character in text[: limit + 1]]
     if sum(map(len, pieces)) <= limit:

@@ -6,7 +6,7 @@ it can be taken back once the policy drops it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def put_rules(root: etree._Element, rules: Sequence[Rule]) -> list[tuple[etree._
     Returns:
         The `<domain-config>`s, and for each what of a rule it is for.
     """
-    domains = {host: one for one in root.iter("domain") if (host := _host_of(one)) is not None}
+    domains = _Domains(root)
     placed = [place for rule in rules for place in _places_for(root, domains, rule)]
     ours = {config for config, _ in placed}
     for config in list(root.iter("domain-config")):
@@ -55,8 +55,48 @@ def put_rules(root: etree._Element, rules: Sequence[Rule]) -> list[tuple[etree._
     return placed
 
 
+class _Domains:
+    """The `<domain>`s of a file, and where they are: looked at once, however many hosts move."""
+
+    def __init__(self, root: etree._Element) -> None:
+        self._configs: dict[str, etree._Element] = {}
+        self._within: dict[etree._Element, dict[str | None, list[etree._Element]]] = {}
+        self._settings: dict[etree._Element, list[etree._Element]] = {}
+        for domain in root.iter("domain"):
+            config, host = domain.getparent(), _host_of(domain)
+            if config is None:
+                continue
+            self._within.setdefault(config, {}).setdefault(host, []).append(domain)
+            if host is not None:
+                self._configs[host] = config
+
+    def config_of(self, host: str) -> etree._Element | None:
+        """Return what a host stands in."""
+        return self._configs.get(host)
+
+    def has_only(self, config: etree._Element, hosts: Iterable[str]) -> bool:
+        """Tell whether a `<domain-config>` is for these hosts and no other."""
+        return set(hosts) == self._within[config].keys()
+
+    def move(self, hosts: Iterable[str], source: etree._Element, config: etree._Element) -> None:
+        """Take hosts out of a `<domain-config>`, and give another what they had beside pins."""
+        config.attrib.update(source.attrib)
+        config.extend(map(deepcopy, self._settings_of(source)))
+        for host in hosts:
+            for domain in self._within[source].pop(host, ()):
+                _remove(domain)
+
+    def _settings_of(self, config: etree._Element) -> list[etree._Element]:
+        if config not in self._settings:
+            others = ("domain", "pin-set", "domain-config")
+            self._settings[config] = [
+                child for child in config.iterchildren("*") if child.tag not in others
+            ]
+        return self._settings[config]
+
+
 def _places_for(
-    root: etree._Element, domains: Mapping[str, etree._Element], rule: Rule
+    root: etree._Element, domains: _Domains, rule: Rule
 ) -> Iterator[tuple[etree._Element, Rule]]:
     """Yield `<domain-config>`s for the hosts of a rule, and for those that have each.
 
@@ -65,20 +105,17 @@ def _places_for(
     """
     groups: dict[etree._Element | None, list[PlatformHost]] = {}
     for entry in rule.hosts:
-        around = domains[entry.host].getparent() if entry.host in domains else None
-        groups.setdefault(around, []).append(entry)
+        groups.setdefault(domains.config_of(entry.host), []).append(entry)
     for present, entries in groups.items():
-        yield (
-            _config_for(root, present, [entry.host for entry in entries]),
-            replace(rule, hosts=tuple(entries)),
-        )
+        part = rule if len(groups) == 1 else replace(rule, hosts=tuple(entries))
+        yield _config_for(root, present, [entry.host for entry in entries], domains), part
 
 
 def _config_for(
-    root: etree._Element, present: etree._Element | None, hosts: list[str]
+    root: etree._Element, present: etree._Element | None, hosts: list[str], domains: _Domains
 ) -> etree._Element:
     """Return a `<domain-config>` for some hosts alone, which are all in the present one, if any."""
-    if present is not None and set(hosts) == {_host_of(one) for one in elements(present, "domain")}:
+    if present is not None and domains.has_only(present, hosts):
         return present
     config = etree.Element("domain-config")
     for host in hosts:
@@ -87,10 +124,7 @@ def _config_for(
     if present is None or parent is None:
         append(root, config)
         return config
-    _copy_settings(present, config)
-    for domain in elements(present, "domain"):
-        if _host_of(domain) in hosts:
-            _remove(domain)
+    domains.move(hosts, present, config)
     append(parent, config, after=present)
     return config
 
@@ -100,14 +134,6 @@ def _host_of(domain: etree._Element) -> str | None:
         return canonical_host((domain.text or "").strip())
     except HoldfastError:
         return None
-
-
-def _copy_settings(source: etree._Element, config: etree._Element) -> None:
-    """Give a new `<domain-config>` what its hosts had beside pins."""
-    config.attrib.update(source.attrib)
-    for child in source.iterchildren("*"):
-        if child.tag not in ("domain", "pin-set", "domain-config"):
-            config.append(deepcopy(child))
 
 
 def _put(config: etree._Element, rule: Rule) -> None:
@@ -168,8 +194,8 @@ def append(
     """Add an element in the indentation of its neighbors."""
     unit, level = _unit_in(parent), _depth(parent) + 1
     etree.indent(child, unit, level=level)
-    if after is None and len(parent):
-        after = parent[-1]
+    if after is None:
+        after = next(parent.iterchildren(reversed=True), None)  # len() counts: it is linear
     if after is None:
         parent.text = "\n" + unit * level
         child.tail = "\n" + unit * (level - 1)
@@ -198,7 +224,7 @@ def _remove(element: etree._Element) -> None:
     if previous is not None:
         if element.getnext() is None and tail is not None and parent[-1] is previous:
             previous.tail = tail
-    elif not len(parent):
+    elif next(parent.iterchildren(), None) is None:
         parent.text = None
     elif tail is not None:
         parent.text = tail

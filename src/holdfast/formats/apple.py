@@ -3,20 +3,20 @@
 Subdomains are those one label below. A leaf list and a CA list both have to match where there are
 both. Which entry counts where two cover a host is not documented.
 
-`HoldfastPinnedDomains` beside it names what came from a policy, so that it can be taken back.
+`HoldfastNSPinnedDomains` beside it names what came from a policy, so that it can be taken back; it
+is not that of TrustKit, whose domains may stand in the same file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 from holdfast.errors import PolicyError, Problem
 from holdfast.formats.dictionaries import flag_in, host_of, pins_in, table_in
 from holdfast.formats.loss import Loss
 from holdfast.formats.platform import Kinds, Overlap, Places, PlatformHost, Rule, Semantics
-from holdfast.formats.plist_text import MARK, parse, put_own, serialize
+from holdfast.formats.plist_text import parse, put_own, serialize
 from holdfast.formats.registry import Format, Reading
 
 __all__ = ["FORMAT"]
@@ -33,6 +33,7 @@ SEMANTICS = Semantics(
 _ATS, _DOMAINS = "NSAppTransportSecurity", "NSPinnedDomains"
 _BELOW, _LEAF, _CA = "NSIncludesSubdomains", "NSPinnedLeafIdentities", "NSPinnedCAIdentities"
 _KEY = "SPKI-SHA256-BASE64"
+_MARK = f"Holdfast{_DOMAINS}"  # the key that names what came from a policy
 
 
 def scan(data: bytes) -> Reading:
@@ -92,9 +93,10 @@ def _digests(
 
 def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     """Write rules into an `Info.plist`, as `Format.write` says."""
-    value = {} if present is None else deepcopy(parse(present))
+    said = {} if present is None else parse(present)
+    value = dict(said)
     problems: list[Problem] = []
-    former = value.pop(MARK, [])
+    former = value.pop(_MARK, [])
     transport = dict(table_in(value, _ATS, "", problems))
     domains = dict(table_in(transport, _DOMAINS, _ATS, problems))
     if problems:
@@ -108,8 +110,8 @@ def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     if transport or _ATS in value:
         value[_ATS] = transport
     if entries:
-        value[MARK] = sorted(entries)
-    return serialize(value, present)
+        value[_MARK] = sorted(entries)
+    return serialize(value, present, said)
 
 
 def _entry(rule: Rule, host: PlatformHost) -> dict[str, Any]:

@@ -1,20 +1,22 @@
 """Chromium's list of pins as JSON (`PinList` of its component): import only.
 
-The most specific host counts alone, and one without subdomains takes itself out of a wider one. A
-list older than 70 days is not looked at any more.
+The most specific host counts alone, and one without subdomains takes itself out of a wider one. By
+`timestamp` a list says when it was last known to be right; seventy days later nothing of it is
+pinned any more, without a word, as Brave found out (brave-browser#24451).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from holdfast.errors import PolicyError, Problem
 from holdfast.formats.dictionaries import flag_in, host_of, pins_in, texts_in
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.marked_text import text_of
-from holdfast.formats.platform import Kinds, Overlap, PlatformHost, Rule, Semantics
+from holdfast.formats.platform import Expiry, Kinds, Overlap, PlatformHost, Rule, Semantics
 from holdfast.formats.registry import Format, Reading
 from holdfast.pins.pin import Pin
 
@@ -24,11 +26,14 @@ SEMANTICS = Semantics(
     title="Chromium",
     entries=(Kinds.APEX, Kinds.ANY_DEPTH),
     overlap=Overlap.NEAREST,
+    expiry=Expiry.OF_LIST,
     addresses=False,
     one_entry_a_host=True,
     drops_dot=True,
 )
 _PINS, _DENIED = "static_spki_hashes_sha256", "bad_static_spki_hashes_sha256"
+_OLDEST = timedelta(days=70)  # of a list that is looked at
+_LATEST = 253402300799 - int(_OLDEST.total_seconds())  # seconds; it ends in the year 9999
 
 
 def scan(data: bytes) -> Reading:
@@ -38,15 +43,9 @@ def scan(data: bytes) -> Reading:
         PolicyError: It is none.
     """
     problems: list[Problem] = []
-    losses = [
-        Loss(
-            kind=LossKind.EXPIRY,
-            effect=Effect.REFUSES,
-            place="timestamp",
-            consequence="Chromium passes over a list that is older than 70 days",
-        )
-    ]
+    losses: list[Loss] = []
     document = _parse(data)
+    expires = _end_of(document.get("timestamp"), problems, losses)
     sets = {
         str(one.get("name")): _pins_of(one, problems, losses)
         for one in _tables(document, "pinsets", problems)
@@ -63,9 +62,37 @@ def scan(data: bytes) -> Reading:
         elif host is not None:
             hosts = (PlatformHost(host, Kinds.ANY_DEPTH if below else Kinds.APEX),)
             rules.append(
-                Rule(name=host.replace(".", "-"), hosts=hosts, anywhere=sets[name], place=place)
+                Rule(
+                    name=host.replace(".", "-"),
+                    hosts=hosts,
+                    anywhere=sets[name],
+                    expires=expires,
+                    place=place,
+                )
             )
     return Reading(tuple(rules), tuple(losses), tuple(problems))
+
+
+def _end_of(timestamp: object, problems: list[Problem], losses: list[Loss]) -> datetime | None:
+    """Return when a list is too old: its time is a number of seconds, or a message that has one."""
+    if timestamp is None:
+        losses.append(
+            Loss(
+                kind=LossKind.EXPIRY,
+                effect=Effect.REFUSES,
+                place="timestamp",
+                consequence="Chromium passes over a list that is older than 70 days; this one does "
+                "not say how old it is",
+            )
+        )
+        return None
+    seconds = timestamp.get("seconds", 0) if isinstance(timestamp, Mapping) else timestamp
+    if isinstance(seconds, str) and seconds.isascii() and seconds.isdecimal():
+        seconds = int(seconds[:20])  # as JSON has 64-bit integers of messages
+    if isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= _LATEST:
+        return datetime.fromtimestamp(seconds, UTC) + _OLDEST
+    problems.append(Problem("timestamp", "this is no time", "write seconds since 1970"))
+    return None
 
 
 def _pins_of(

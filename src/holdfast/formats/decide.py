@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime
 
-from holdfast.formats.platform import Expiry, Overlap, Places, PlatformHost, Rule, Semantics
+from holdfast.formats.platform import (
+    Expiry,
+    Overlap,
+    Places,
+    PlatformHost,
+    Rule,
+    Semantics,
+    moment_of,
+)
+from holdfast.formats.rule_index import RuleIndex
 from holdfast.pins.chain import ChainCertificate, PresentedChain, VerifiedChain
 from holdfast.pins.pin import Pin, PinAlgorithm
 
@@ -69,12 +78,19 @@ def seen_by(semantics: Semantics, host: str) -> str:
     return host.removesuffix(".") if semantics.drops_dot else host
 
 
-def rules_for(rules: Sequence[Rule], semantics: Semantics, host: str) -> list[Rule]:
-    """Return the rules that count for a host."""
+def rules_for(rules: Sequence[Rule] | RuleIndex, semantics: Semantics, host: str) -> list[Rule]:
+    """Return the rules that count for a host.
+
+    Args:
+        rules: What the file says; an index of it where many hosts are looked up.
+        semantics: How the platform understands that.
+        host: As the platform looks it up.
+    """
+    index = rules if isinstance(rules, RuleIndex) else RuleIndex(rules)
     if not semantics.hosts:
-        return list(rules)
-    covering = [(entry, rule) for rule in rules for entry in rule.hosts if entry.covers(host)]
-    if semantics.overlap is Overlap.NEAREST and _is_carved_out(rules, host, covering):
+        return list(index.rules)
+    covering = index.covering(host)
+    if semantics.overlap is Overlap.NEAREST and _is_carved_out(index, host, covering):
         return []
     if semantics.overlap is Overlap.UNION or not covering:
         return list({id(rule): rule for _, rule in covering}.values())
@@ -83,15 +99,11 @@ def rules_for(rules: Sequence[Rule], semantics: Semantics, host: str) -> list[Ru
 
 
 def _is_carved_out(
-    rules: Sequence[Rule], host: str, covering: Sequence[tuple[PlatformHost, Rule]]
+    index: RuleIndex, host: str, covering: Sequence[tuple[PlatformHost, Rule]]
 ) -> bool:
     """Tell whether an entry for a nearer host stands between a host and what covers it."""
     nearest = max((entry.host.count(".") for entry, _ in covering), default=-1)
-    return any(
-        entry.host.count(".") > nearest and host.endswith("." + entry.host)
-        for rule in rules
-        for entry in rule.hosts
-    )
+    return any(entry.host.count(".") > nearest for entry in index.above(host))
 
 
 def _specificity(entry: PlatformHost, host: str) -> tuple[bool, int, int]:
@@ -102,7 +114,7 @@ def _specificity(entry: PlatformHost, host: str) -> tuple[bool, int, int]:
 def _is_over(rule: Rule, semantics: Semantics, now: datetime) -> bool:
     if rule.expires is None or semantics.expiry is Expiry.NONE:
         return False
-    return now >= datetime.combine(rule.expires, time(), UTC)
+    return now >= moment_of(rule.expires)
 
 
 def _satisfies(

@@ -214,13 +214,13 @@ class _Translator:
         return tuple(said)
 
     def _placed(self, leaf: tuple[Pin, ...], ca: tuple[Pin, ...]) -> Rule:
-        rule = Rule(name=self._set.name, hosts=())
+        name = self._set.name
         both_needed = self._set.require is Require.LEAF_AND_CA
         match self._semantics.places:
             case Places.ANYWHERE:
                 self._lose_positions()
                 self._lose_both(both_needed=both_needed)
-                return replace(rule, anywhere=tuple(dict.fromkeys(leaf + ca)))
+                return Rule(name=name, hosts=(), anywhere=tuple(dict.fromkeys(leaf + ca)))
             case Places.LEAF:
                 if ca and not both_needed:
                     self._lose(
@@ -231,11 +231,11 @@ class _Translator:
                         "its own is refused",
                     )
                 self._lose_both(both_needed=both_needed)
-                return replace(rule, leaf=leaf)
+                return Rule(name=name, hosts=(), leaf=leaf)
         is_either = self._semantics.places is Places.EITHER_ROLE
         self._lose_both(both_needed=both_needed and (is_either or not (leaf and ca)))
         if is_either:
-            return replace(rule, leaf=leaf, ca=ca)
+            return Rule(name=name, hosts=(), leaf=leaf, ca=ca)
         if leaf and ca and not both_needed:
             self._lose(
                 LossKind.CA_PINS,
@@ -245,7 +245,7 @@ class _Translator:
                 "so that only the leaf pins are said",
             )
             ca = ()
-        return replace(rule, leaf=leaf, ca=ca)
+        return Rule(name=name, hosts=(), leaf=leaf, ca=ca)
 
     def _lose_positions(self) -> None:
         self._lose(
@@ -374,7 +374,7 @@ class _Translator:
         expires = self._set.expires
         if expires is None or self._set.on_expiry is OnExpiry.ENFORCE:
             return None
-        if self._semantics.expiry is Expiry.NONE:
+        if self._semantics.expiry in (Expiry.NONE, Expiry.OF_LIST):
             self._lose(
                 LossKind.EXPIRY,
                 Effect.REFUSES,

@@ -7,7 +7,9 @@ host that is refused is found by trying, a host that is not pinned any more is n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache, reduce
 from itertools import combinations
+from operator import or_
 from typing import NamedTuple
 
 from holdfast.formats.platform import Kinds, PlatformHost, Semantics
@@ -49,10 +51,7 @@ class Cover(NamedTuple):
     @property
     def covered(self) -> Kinds:
         """What the entries cover at and below the host."""
-        covered = Kinds(0)
-        for entry in self.entries:
-            covered |= entry.kinds
-        return covered
+        return _union(entry.kinds for entry in self.entries)
 
     @property
     def missing(self) -> Kinds:
@@ -91,14 +90,24 @@ def _cover_of(host: str, wanted: Kinds, semantics: Semantics) -> Cover:
     if is_ip_literal(host) and not semantics.addresses:
         return Cover(host, wanted, ())
     most = 1 if semantics.one_entry_a_host else len(semantics.entries)
-    offers = [
-        Cover(host, wanted, tuple(PlatformHost(host, kinds) for kinds in chosen))
-        for number in range(most + 1)
-        for chosen in combinations(semantics.entries, number)
-    ]
-    return min(
-        offers, key=lambda offer: (_count(offer.missing), _count(offer.extra), len(offer.entries))
-    )
+    chosen = _chosen(wanted, semantics.entries, most)
+    return Cover(host, wanted, tuple(PlatformHost(host, kinds) for kinds in chosen))
+
+
+@lru_cache(maxsize=256)  # there are as many as platforms differ, whatever the number of hosts
+def _chosen(wanted: Kinds, offered: tuple[Kinds, ...], most: int) -> tuple[Kinds, ...]:
+    """Return the entries that miss least, then cover least beside, then are the fewest."""
+    offers = [chosen for number in range(most + 1) for chosen in combinations(offered, number)]
+
+    def cost(chosen: tuple[Kinds, ...]) -> tuple[int, int, int]:
+        covered = _union(chosen)
+        return _count(wanted & ~covered), _count(covered & ~wanted), len(chosen)
+
+    return min(offers, key=cost)
+
+
+def _union(kinds: Iterable[Kinds]) -> Kinds:
+    return reduce(or_, kinds, Kinds(0))
 
 
 def _count(kinds: Kinds) -> int:

@@ -34,7 +34,7 @@ SHORT_LIVED = Rule(
     "A short-lived certificate is pinned as a whole",
     "The pin breaks when the certificate is renewed, which is a matter of weeks: more often than "
     "most clients learn new pins.",
-    "https://cabforum.org/2025/04/11/ballot-sc081v3-introduce-schedule-of-reducing-validity-and-data-reuse-periods/",
+    "https://letsencrypt.org/2025/02/20/first-short-lived-cert-issued/",
 )
 RULES = (LIVE_BACKUP, SHORT_LIVED)
 

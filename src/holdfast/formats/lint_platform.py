@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time
+from datetime import datetime
 
 from holdfast.errors import Mistake, PolicyError
 from holdfast.findings.finding import Finding, Severity
@@ -19,7 +19,15 @@ from holdfast.formats.lint_rule import Rule
 from holdfast.formats.lint_text import NO_BACKUP, ONE_PIN, TWICE, problem_findings
 from holdfast.formats.loss import Loss, LossKind
 from holdfast.formats.overlaps import at_and_above
-from holdfast.formats.platform import Expiry, Kinds, Overlap, Places, PlatformHost, Semantics
+from holdfast.formats.platform import (
+    Expiry,
+    Kinds,
+    Overlap,
+    Places,
+    PlatformHost,
+    Semantics,
+    moment_of,
+)
 from holdfast.formats.platform import Rule as PlatformRule
 from holdfast.formats.registry import Reading
 from holdfast.pins.host_pattern import is_ip_literal
@@ -30,7 +38,7 @@ DROPPED_HOST = Rule(
     Severity.ERROR,
     "TrustKit for Android keeps the last <domain> only",
     "TrustKit does not pin the other hosts of the same <domain-config>, whatever stands there.",
-    "https://github.com/datatheorem/TrustKit-Android",
+    "https://github.com/datatheorem/TrustKit-Android/issues/78",
 )
 UNREACHED_HOST = Rule(
     "HF150",
@@ -38,7 +46,9 @@ UNREACHED_HOST = Rule(
     "A host that matches nothing",
     "Android has no wildcards in <domain>: the asterisk is a letter like others. What was meant to "
     "be pinned is not.",
-    "https://developer.android.com/privacy-and-security/security-config",
+    "https://github.com/aosp-mirror/platform_frameworks_base/blob/"
+    "4850a8b14979f5a2d87625bc26ca6fbdad32513d/"
+    "core/java/android/security/net/config/ApplicationConfig.java",
 )
 NO_UPDATE = Rule(
     "HF163",
@@ -99,7 +109,8 @@ def platform_findings(
             yield from _ways_out(rule, semantics)
         yield from _certificate_authorities(rule, semantics, known.public_roots)
         yield from _whole_certificates(rule)
-        yield from _expiry(rule, semantics, known)
+        if semantics.expiry is not Expiry.OF_LIST or rule is rules[0]:
+            yield from _expiry(rule, semantics, known)
         yield from _public_suffixes(rule, known.public_suffix)
     if not reading.problems:
         yield from _whole_file(rules, semantics)
@@ -206,13 +217,16 @@ def _whole_certificates(rule: PlatformRule) -> Iterator[Finding]:
 def _expiry(rule: PlatformRule, semantics: Semantics, known: Circumstances) -> Iterator[Finding]:
     if rule.expires is None or semantics.expiry is Expiry.NONE:
         return
-    ends = datetime.combine(rule.expires, time(), UTC)
+    ends = moment_of(rule.expires)
     if semantics.expiry is Expiry.LOCAL_DAY:
         ends -= EASTERNMOST
     renew = "confirm the pins with the owner and write a later day, or remove it"
+    if semantics.expiry is Expiry.OF_LIST:
+        renew = "take a newer list"
+    day = rule.expires.isoformat()
     over = known.now >= ends
     if over and rule.enforced:
-        reason = f"since {rule.expires} {semantics.title} pins nothing here"
+        reason = f"since {day} {semantics.title} pins nothing here"
         yield _tell(rule, lint_time.EXPIRED_OPEN, reason, renew)
         return
     yield from lint_time.ending(
@@ -222,7 +236,7 @@ def _expiry(rule: PlatformRule, semantics: Semantics, known: Circumstances) -> I
         lambda which, reason: _tell(rule, which, reason, renew),
     )
     if rule.enforced:
-        reason = f"from {rule.expires} on {semantics.title} pins nothing here, and says nothing"
+        reason = f"from {day} on {semantics.title} pins nothing here, and says nothing"
         yield _tell(rule, lint_time.OPENS_ON_EXPIRY, reason, renew)
 
 

@@ -29,8 +29,9 @@ NEW_ROOTS = Rule(
     Severity.WARNING,
     "Roots of a CA whose new roots are entering the stores",
     "The path that a client verifies ends in the first anchor of its own store. With the new root "
-    "in the store it ends there, and the pinned one is not on it any more.",
-    "https://github.com/brave/brave-browser/issues/52059",
+    "in the store it ends there, and the pinned one is not on it any more: so a browser lost its "
+    "own services when intermediates became anchors (brave-browser#52059).",
+    "https://letsencrypt.org/2025/11/24/gen-y-hierarchy.html",
 )
 RULES = (INTERMEDIATE, NEW_ROOTS)
 

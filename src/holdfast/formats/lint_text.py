@@ -78,7 +78,8 @@ MISSPELT_KEY = Rule(
     "The constant TSKExcludeSubdomainFromParentPolicy stands for the text "
     "kSKExcludeSubdomainFromParentPolicy. A property list needs that text; the other is passed "
     "over.",
-    "https://github.com/datatheorem/TrustKit/blob/master/TrustKit/TSKTrustKitConfig.m",
+    "https://github.com/datatheorem/TrustKit/blob/037f98777f26757467ea73245f4bb9474cd7d2a9/"
+    "TrustKit/TSKTrustKitConfig.m",
 )
 RULES = (
     UNUSABLE,

@@ -31,7 +31,8 @@ def merged(rules: list[Rule], semantics: Semantics, losses: list[Loss]) -> list[
             else:
                 owners[entry.host] = position
                 kept.append(entry)
-        merged.append(replace(rule, hosts=tuple(kept)))
+        is_whole = len(kept) == len(rule.hosts)
+        merged.append(rule if is_whole else replace(rule, hosts=tuple(kept)))
     return [rule for rule in merged if rule.hosts]
 
 

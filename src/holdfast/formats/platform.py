@@ -8,13 +8,22 @@ its text.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, time
 from enum import Enum, IntFlag, auto
 
 from holdfast.pins.host_pattern import is_ip_literal
 from holdfast.pins.pin import Pin
 
-__all__ = ["Expiry", "Kinds", "Overlap", "Places", "PlatformHost", "Rule", "Semantics"]
+__all__ = [
+    "Expiry",
+    "Kinds",
+    "Overlap",
+    "Places",
+    "PlatformHost",
+    "Rule",
+    "Semantics",
+    "moment_of",
+]
 
 
 class Kinds(IntFlag):
@@ -60,7 +69,7 @@ class Rule:
         leaf: Pins that match the leaf only.
         ca: Pins that match any other certificate only.
         enforced: Whether a mismatch refuses, or is only reported.
-        expires: The day on which pinning is switched off, if there is one.
+        expires: The day on which pinning is switched off, or the moment; None where it is not.
         exempt: Whether the hosts are not pinned, although a wider rule covers them.
         place: Where it stands in a file, for messages; two rules are the same wherever they stand.
     """
@@ -105,6 +114,12 @@ class Expiry(Enum):
     NONE = auto()
     LOCAL_DAY = auto()
     UTC_DAY = auto()
+    OF_LIST = auto()  # a moment, the same for all rules: they get too old together
+
+
+def moment_of(expires: date) -> datetime:
+    """Return when something ends: the moment, or the beginning of the day in UTC."""
+    return expires if isinstance(expires, datetime) else datetime.combine(expires, time(), UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,7 @@ from xml.parsers.expat import ExpatError
 
 from holdfast.errors import PolicyError, Problem
 
-__all__ = ["MARK", "parse", "put_own", "serialize"]
-
-MARK = "HoldfastPinnedDomains"  # the key that names what came from a policy
+__all__ = ["parse", "put_own", "serialize"]
 
 _LIMIT = 16 * 1024 * 1024  # bytes
 _BINARY = b"bplist00"
@@ -48,14 +46,15 @@ def parse(data: bytes) -> dict[str, Any]:
     return value
 
 
-def serialize(value: dict[str, Any], present: bytes | None) -> bytes:
+def serialize(value: dict[str, Any], present: bytes | None, said: Mapping[str, Any]) -> bytes:
     """Return the text of a dictionary; the present one where it says the same.
 
     Args:
         value: What it is to say.
-        present: What it was read from; None for a new one.
+        present: What it was made from; None for a new one.
+        said: What that says.
     """
-    if present is not None and plistlib.loads(present) == value:
+    if present is not None and said == value:
         return present
     is_binary = present is not None and present.startswith(_BINARY)
     form = plistlib.FMT_BINARY if is_binary else plistlib.FMT_XML
@@ -67,7 +66,7 @@ def put_own(domains: dict[str, Any], former: object, entries: Mapping[str, Any])
 
     Args:
         domains: Those of the file, by name.
-        former: What `MARK` said of the names that came from a policy.
+        former: What the format's mark said of the names that came from a policy.
         entries: What comes from it now, by name.
     """
     for name in former if isinstance(former, list) else []:

@@ -14,7 +14,7 @@ from holdfast.errors import HoldfastError, PolicyError, Problem
 from holdfast.formats.loss import Loss
 from holdfast.formats.platform import Rule, Semantics
 
-__all__ = ["NAMES", "Format", "Reading", "format_named", "format_of", "recognized"]
+__all__ = ["NAMES", "Format", "Reading", "beside", "format_named", "format_of", "recognized"]
 
 # Name -> module and the name of the format in it.
 _MODULES = {
@@ -25,6 +25,7 @@ _MODULES = {
     "apache": ("apache", "FORMAT"),
     "okhttp": ("okhttp", "KOTLIN"),
     "okhttp-java": ("okhttp", "JAVA"),
+    "alamofire": ("alamofire", "FORMAT"),
     "envoy": ("envoy", "FORMAT"),
     "tlsa": ("tlsa", "FORMAT"),
     "hpkp": ("hpkp", "FORMAT"),
@@ -37,6 +38,7 @@ _MODULES = {
 }
 NAMES = tuple(_MODULES)
 """The formats, in the order in which they are tried on a file."""
+_TOGETHER = ("apple", "trustkit-ios")  # each has its own part of one property list
 
 
 class Reading(NamedTuple):
@@ -125,3 +127,11 @@ def recognized(file_name: str, data: bytes) -> Format | None:
     """
     formats = map(format_named, NAMES)
     return next((found for found in formats if found.recognizes(file_name, data)), None)
+
+
+def beside(found: Format, file_name: str, data: bytes) -> tuple[Format, ...]:
+    """Return the formats that a file is in too, each with its own part of it."""
+    if found.name not in _TOGETHER:
+        return ()
+    others = (format_named(name) for name in _TOGETHER if name != found.name)
+    return tuple(other for other in others if other.recognizes(file_name, data))

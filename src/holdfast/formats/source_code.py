@@ -16,7 +16,7 @@ from holdfast.formats.platform import Kinds, PlatformHost, Rule
 from holdfast.pins.host_pattern import HostPattern, Reach
 from holdfast.pins.pin import quoted
 
-__all__ = ["Addition", "additions_in", "rule_of"]
+__all__ = ["Addition", "additions_in", "rule_of", "without_comments"]
 
 _PREFIX = "sha256/"
 _ADD = re.compile(r"\.add\(")
@@ -54,14 +54,21 @@ class Addition(NamedTuple):
     plain: bool
 
 
-def additions_in(text: str) -> Iterator[Addition]:
-    """Yield the calls of `.add(...)` that have string literals, outside of comments."""
-    masked = _without_comments(text)
+def additions_in(text: str, opening: re.Pattern[str] = _ADD) -> Iterator[Addition]:
+    """Yield the calls of `.add(...)` that have string literals, outside of comments.
+
+    Args:
+        text: The source code.
+        opening: How another call begins, up to its bracket; a group `first` is its first text.
+    """
+    masked = without_comments(text)
     line, counted, end = 1, 0, 0
-    for call in _ADD.finditer(masked):
+    for call in opening.finditer(masked):
         if call.start() < end:  # within the arguments of another
             continue
         texts, plain, end = _arguments(masked, call.end())
+        first = call.groupdict().get("first")
+        texts = texts if first is None else (first, *texts)
         line += masked.count("\n", counted, call.start())
         counted = call.start()
         if texts:
@@ -122,7 +129,7 @@ def _arguments(text: str, start: int) -> tuple[tuple[str, ...], bool, int]:
     return tuple(texts), False, start + _LONGEST_CALL
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
     """Replace comments by as much white space, so that places stay."""
 
     def blank(token: re.Match[str]) -> str:

@@ -11,7 +11,10 @@ from collections.abc import Sequence
 
 import dns.exception
 import dns.name
+import dns.rdataclass
 import dns.rdatatype
+import dns.tokenizer
+import dns.zone
 import dns.zonefile
 from dns.rdtypes.ANY.TLSA import TLSA
 
@@ -77,18 +80,24 @@ def scan(data: bytes) -> Reading:
 
 
 def _records(text: str) -> list[tuple[dns.name.Name, TLSA]]:
+    # Into a zone: `read_rrsets` looks through all names that it has for each one that it adds.
+    zone = dns.zone.Zone(dns.name.root, relativize=False)
     try:
-        sets = dns.zonefile.read_rrsets(
-            text, rdclass=None, origin=dns.name.root, default_ttl=_TTL, relativize=False
-        )
+        with zone.writer(replacement=True) as transaction:
+            dns.zonefile.Reader(
+                dns.tokenizer.Tokenizer(text),
+                dns.rdataclass.IN,
+                transaction,
+                allow_directives=False,  # no file is included, nothing is generated
+                default_ttl=_TTL,
+            ).read()
     except (dns.exception.DNSException, ValueError, KeyError, RecursionError) as error:
         fix = "mend it there"
         raise PolicyError([Problem("", f"this is no zone file: {error}", fix)]) from None
     return [
-        (found.name, record)
-        for found in sets
-        if found.rdtype == dns.rdatatype.TLSA
-        for record in found
+        (name, record)
+        for name, records in zone.iterate_rdatasets(dns.rdatatype.TLSA)
+        for record in records
         if isinstance(record, TLSA)
     ]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, time
 from typing import NamedTuple
 
 from holdfast.formats.decide import rules_for
 from holdfast.formats.from_policy import EASTERNMOST
 from holdfast.formats.host_cover import patterns_of
 from holdfast.formats.loss import Effect, Loss, LossKind
-from holdfast.formats.platform import Expiry, Overlap, Places, Rule, Semantics
+from holdfast.formats.platform import Expiry, Overlap, Places, Rule, Semantics, moment_of
+from holdfast.formats.rule_index import RuleIndex
 from holdfast.pins.host_pattern import HostPattern, representatives
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, OnExpiry, PinSet, Require, Trust
@@ -58,20 +58,21 @@ def policy_of(
     losses: list[Loss] = []
     names: set[str] = set()
     pin_sets = []
+    index = RuleIndex(rules)
     for rule in rules:
         name = _free_name(rule.name, names)
         if rule.exempt:
-            if _is_within_another(rule, rules):
+            if _is_within_another(rule, index):
                 losses.append(_of_exemption(rule))
             continue
         if semantics.overlap is Overlap.UNION:
-            rule = _with_wider(rule, rules, semantics)  # noqa: PLW2901  the rule as it counts
+            rule = _with_wider(rule, index, semantics)  # noqa: PLW2901  the rule as it counts
         pin_set = _pin_set(
             rule, name, hosts or patterns_of(rule.hosts), semantics, frozenset(ca_pins), losses
         )
         pin_sets.append(pin_set)
     if semantics.overlap is Overlap.NEAREST:
-        losses += _of_holes(rules)
+        losses += _of_holes(index)
     return Imported(Policy(unlisted=unlisted, pin_sets=tuple(pin_sets)), tuple(losses))
 
 
@@ -117,7 +118,7 @@ def _pin_set(
         raise AssertionError("a platform without chain verification holds pins against leaves")
     expires = None
     if rule.expires is not None:
-        expires = datetime.combine(rule.expires, time(), UTC)
+        expires = moment_of(rule.expires)
         if semantics.expiry is Expiry.LOCAL_DAY:
             expires -= EASTERNMOST
             losses.append(
@@ -163,40 +164,39 @@ def _of_exemption(rule: Rule) -> Loss:
     )
 
 
-def _of_holes(rules: Sequence[Rule]) -> Iterable[Loss]:
+def _of_holes(index: RuleIndex) -> Iterable[Loss]:
     """Tell of hosts below an entry that covers itself only: no rule counts for them there."""
-    for rule in rules:
+    for rule in index.rules:
         for entry in rule.hosts:
             below = f"x.{entry.host}"
-            if not entry.covers(below):
-                for other in rules:
-                    if any(one.covers(below) for one in other.hosts):
-                        yield _loss(
-                            LossKind.SUBDOMAINS,
-                            Effect.REFUSES,
-                            other.name,
-                            f"hosts below {entry.host} are not pinned there, and are here",
-                        )
+            if entry.covers(below):
+                continue
+            for other in {id(one): one for _, one in index.covering(below)}.values():
+                yield _loss(
+                    LossKind.SUBDOMAINS,
+                    Effect.REFUSES,
+                    other.name,
+                    f"hosts below {entry.host} are not pinned there, and are here",
+                )
 
 
-def _is_within_another(rule: Rule, rules: Sequence[Rule]) -> bool:
+def _is_within_another(rule: Rule, index: RuleIndex) -> bool:
     names = [name for pattern in patterns_of(rule.hosts) for name in representatives(pattern)]
     return any(
-        entry.covers(name)
-        for other in rules
-        if other is not rule and not other.exempt
-        for entry in other.hosts
+        other is not rule and not other.exempt
         for name in names
+        for _, other in index.covering(name)
     )
 
 
-def _with_wider(rule: Rule, rules: Sequence[Rule], semantics: Semantics) -> Rule:
+def _with_wider(rule: Rule, index: RuleIndex, semantics: Semantics) -> Rule:
     """Add the pins of the rules that count for all hosts of a rule beside it."""
     hosts = [name for pattern in patterns_of(rule.hosts) for name in representatives(pattern)]
+    counting = [rules_for(index, semantics, name) for name in hosts]
     beside = [
         other
-        for other in rules
-        if other is not rule and all(other in rules_for(rules, semantics, name) for name in hosts)
+        for other in (counting[0] if counting else ())
+        if other is not rule and all(other in more for more in counting[1:])
     ]
     return replace(
         rule,

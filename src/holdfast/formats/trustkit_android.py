@@ -106,7 +106,11 @@ def _of_dropped(config: etree._Element, host: str) -> Loss:
 def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     """Write rules into a configuration, as `Format.write` says."""
     root = parse(present, ROOT) if present is not None else etree.Element(ROOT)
-    single = [replace(rule, hosts=(host,)) for rule in rules for host in rule.hosts]
+    single = [
+        rule if len(rule.hosts) == 1 else replace(rule, hosts=(host,))
+        for rule in rules
+        for host in rule.hosts
+    ]
     for config, rule in put_rules(root, single):
         settings = elements(config, _CONFIG)
         if not settings:

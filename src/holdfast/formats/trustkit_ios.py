@@ -5,13 +5,13 @@ of `TSKExpirationDate` begins in UTC nothing is pinned or reported. The constant
 `TSKExcludeSubdomainFromParentPolicy` has the value `kSKExcludeSubdomainFromParentPolicy`, a slip of
 its makers: a property list needs that text.
 
-`HoldfastPinnedDomains` beside it names what came from a policy, so that it can be taken back.
+`HoldfastTSKPinnedDomains` beside it names what came from a policy, so that it can be taken back; it
+is not that of Apple, whose domains may stand in the same file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from datetime import date
 from typing import Any
 
@@ -19,7 +19,7 @@ from holdfast.errors import Mistake, PolicyError, Problem
 from holdfast.formats.dictionaries import flag_in, host_of, pins_in, table_in, texts_in
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.platform import Expiry, Kinds, PlatformHost, Rule, Semantics
-from holdfast.formats.plist_text import MARK, parse, put_own, serialize
+from holdfast.formats.plist_text import parse, put_own, serialize
 from holdfast.formats.registry import Format, Reading
 
 __all__ = ["FORMAT"]
@@ -41,6 +41,7 @@ _PINS, _ENFORCE, _BELOW = "TSKPublicKeyHashes", "TSKEnforcePinning", "TSKInclude
 _EXPIRES, _EXEMPT = "TSKExpirationDate", "kSKExcludeSubdomainFromParentPolicy"
 _NO_DEFAULT, _REPORTS = "TSKDisableDefaultReportUri", "TSKReportUris"
 _EXEMPT_AS_MEANT = "TSKExcludeSubdomainFromParentPolicy"
+_MARK = f"Holdfast{_DOMAINS}"  # the key that names what came from a policy
 
 
 def scan(data: bytes) -> Reading:
@@ -135,9 +136,10 @@ def _check_exemptions(rules: Sequence[Rule], problems: list[Problem]) -> None:
 
 def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     """Write rules into a property list, as `Format.write` says."""
-    value = {} if present is None else deepcopy(parse(present))
+    said = {} if present is None else parse(present)
+    value = dict(said)
     problems: list[Problem] = []
-    former = value.pop(MARK, [])
+    former = value.pop(_MARK, [])
     configuration = dict(table_in(value, _ROOT, "", problems))
     domains = dict(table_in(configuration, _DOMAINS, _ROOT, problems))
     entries: dict[str, Any] = {}
@@ -152,8 +154,8 @@ def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     configuration[_DOMAINS] = domains
     value[_ROOT] = configuration
     if entries:
-        value[MARK] = sorted(entries)
-    return serialize(value, present)
+        value[_MARK] = sorted(entries)
+    return serialize(value, present, said)
 
 
 def _entry(rule: Rule, host: PlatformHost, kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from holdfast.errors import HoldfastError
 from holdfast.formats.android import FORMAT
 from holdfast.formats.artifacts.android_binary import as_xml, is_binary_xml
 
-# Made by `aapt package -M AndroidManifest.xml -S res -F app.apk` of what
-# `holdfast export android` writes for the first two sets of tests/formats/test_round_trip.py.
+# Made by `aapt package -M AndroidManifest.xml -S res -I framework-res.apk -F app.apk` (of Debian's
+# packages aapt and android-framework-res) of what `holdfast export android` writes for the first
+# two sets of tests/formats/test_round_trip.py, and of a manifest whose <application> names that.
 APK = Path(__file__).with_name("app.apk")
 
 

@@ -19,9 +19,7 @@ SHIPPED = replace(POLICY, pin_sets=POLICY.pin_sets[:2])
 @pytest.fixture
 def package() -> list[Found]:
     """What is in the package of the tests."""
-    found = found_in(Entry("res/xml/nsc.xml", binary()))
-    assert found is not None
-    return [found]
+    return list(found_in(Entry("res/xml/nsc.xml", binary())))
 
 
 def rules_found(policy: Policy, found: list[Found]) -> list[str]:
@@ -66,12 +64,10 @@ def test_a_configuration_with_a_mistake() -> None:
     config = b"<domain-config><domain>a b</domain></domain-config>"
     text = b"<network-security-config>" + config + b"</network-security-config>"
     found = found_in(Entry("res/xml/nsc.xml", text))
-    assert found is not None
     broken = found_in(Entry("res/xml/nsc.xml", b"<network-security-config"))
-    assert broken is not None
 
-    assert "HF707" in rules_found(SHIPPED, [found])
-    assert "HF707" in rules_found(SHIPPED, [broken])
+    assert "HF707" in rules_found(SHIPPED, list(found))
+    assert "HF707" in rules_found(SHIPPED, list(broken))
 
 
 def test_a_server_that_clients_would_refuse(package: list[Found]) -> None:
@@ -86,3 +82,19 @@ def test_a_server_that_clients_would_refuse(package: list[Found]) -> None:
     assert ["HF708"] == [one.rule for one in refused]
     assert [] == list(live_findings(package, "api.example.com", right, now))
     assert [] == list(live_findings(package, "other.example.com", stranger, now))
+
+
+def test_a_configuration_that_is_not_in_force(package: list[Found]) -> None:
+    """It pins nothing: an error where the manifest names none, a warning beside another."""
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    stranger = VerifiedChain((ChainCertificate(b"x", b"\x01" * 32, b"\x02" * 32),))
+    (one,) = package
+    unnamed, beside = replace(one, in_force=()), replace(one, in_force=("res/xml/a.xml",))
+
+    told = list(artifact_findings(SHIPPED, [unnamed]))
+
+    assert ["HF709", "HF701"] == [finding.rule for finding in told]
+    assert '"@xml/nsc"' in told[0].action
+    assert ["HF710"] == rules_found(SHIPPED, [one, beside])
+    assert [] == rules_found(SHIPPED, [one, replace(beside, format=None, reading=None)])
+    assert [] == list(live_findings([unnamed], "api.example.com", stranger, now))

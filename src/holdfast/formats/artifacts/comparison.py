@@ -12,6 +12,7 @@ from holdfast.formats.from_policy import rules_of
 from holdfast.formats.host_cover import patterns_of
 from holdfast.formats.lint_rule import Rule as LintRule
 from holdfast.formats.platform import Rule, Semantics
+from holdfast.formats.rule_index import RuleIndex
 from holdfast.pins.chain import VerifiedChain
 from holdfast.pins.host_pattern import HostPattern, representatives
 from holdfast.pins.pin import Pin
@@ -20,6 +21,7 @@ from holdfast.pins.policy import Policy
 __all__ = ["RULES", "artifact_findings", "live_findings"]
 
 _SOURCE = "https://status.xmatters.com/incidents/z640qg809qdd"
+_MANIFEST = "https://developer.android.com/privacy-and-security/security-config"
 NO_PINS = LintRule(
     "HF701",
     Severity.ERROR,
@@ -74,6 +76,21 @@ LOCKED_OUT = LintRule(
     "Its pins do not match what the server shows now.",
     _SOURCE,
 )
+NONE_NAMED = LintRule(
+    "HF709",
+    Severity.ERROR,
+    "The manifest names no configuration",
+    "Android reads the file that android:networkSecurityConfig names, and no other. Pins in a file "
+    "that looks like one protect nobody.",
+    _MANIFEST,
+)
+NOT_NAMED = LintRule(
+    "HF710",
+    Severity.WARNING,
+    "A configuration is not in force",
+    "The manifest names another file, and Android reads that one alone.",
+    _MANIFEST,
+)
 RULES = (
     NO_PINS,
     OTHER_PINS,
@@ -83,6 +100,8 @@ RULES = (
     UNREADABLE,
     MISTAKEN,
     LOCKED_OUT,
+    NONE_NAMED,
+    NOT_NAMED,
 )
 
 
@@ -96,6 +115,9 @@ def artifact_findings(policy: Policy, found: Sequence[Found]) -> Iterator[Findin
     has_pins = False
     known = {pin for pin_set in policy.pin_sets for pin in pin_set.pins}
     for one in found:
+        if one.in_force is not None:
+            yield from _not_in_force(one, one.in_force)
+            continue
         if one.problem:
             rule = MISTAKEN if one.format is not None else UNREADABLE
             yield rule.finding(one.name, one.problem, "look at it by other means")
@@ -115,13 +137,28 @@ def artifact_findings(policy: Policy, found: Sequence[Found]) -> Iterator[Findin
         yield NO_PINS.finding("the package", reason, "look at how it was built")
 
 
+def _not_in_force(one: Found, in_force: Sequence[str]) -> Iterator[Finding]:
+    if not one.all_pins:
+        return
+    if in_force:
+        reason = f"the manifest names {', '.join(in_force)}"
+        yield NOT_NAMED.finding(one.name, reason, "remove it, or name it")
+    else:
+        action = f'write android:networkSecurityConfig="@xml/{_stem(one.name)}" on <application>'
+        yield NONE_NAMED.finding(one.name, "Android does not read it", action)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].partition(".")[0]
+
+
 def _compared(
     policy: Policy, shipped: Sequence[Rule], semantics: Semantics, name: str
 ) -> Iterator[Finding]:
     """Compare a configuration with the one that the policy would be exported as."""
-    meant = rules_of(policy, semantics).rules
-    for host in _hosts(meant):
-        wanted, has = _pins_for(meant, semantics, host), _pins_for(shipped, semantics, host)
+    meant, has_rules = RuleIndex(rules_of(policy, semantics).rules), RuleIndex(shipped)
+    for host in _hosts(meant.rules):
+        wanted, has = _pins_for(meant, semantics, host), _pins_for(has_rules, semantics, host)
         place = f"{name}: {host}"
         if wanted and not has:
             yield MISSING_HOST.finding(
@@ -134,7 +171,7 @@ def _compared(
                 place, " and ".join(said), "export the policy, and build again"
             )
     for host in _hosts(shipped):
-        if _pins_for(shipped, semantics, host) and not rules_for(meant, semantics, host):
+        if _pins_for(has_rules, semantics, host) and not rules_for(meant, semantics, host):
             yield OTHER_HOST.finding(
                 f"{name}: {host}", "no set covers it", "add it to the policy, or remove it"
             )
@@ -152,7 +189,7 @@ def live_findings(
         now: The time, with an offset.
     """
     for one in found:
-        if one.format is None or one.reading is None:
+        if one.format is None or one.reading is None or one.in_force is not None:
             continue
         semantics = one.format.semantics
         verdict = decide(one.reading.rules, semantics, host, chain, now)
@@ -178,7 +215,7 @@ def _like(pattern: HostPattern) -> tuple[str, ...]:
     return tuple(name.replace("*", "any") for name in representatives(pattern))
 
 
-def _pins_for(rules: Sequence[Rule], semantics: Semantics, host: str) -> frozenset[Pin]:
+def _pins_for(rules: RuleIndex, semantics: Semantics, host: str) -> frozenset[Pin]:
     return frozenset(
         pin
         for rule in rules_for(rules, semantics, seen_by(semantics, host))
