@@ -28,7 +28,7 @@ url=${1:?}
 while :; do
     case $url in https://*) ;; *) echo "$url is not followed" >&2; exit 1 ;; esac
     answer=$(fetch "$url" 2>/dev/null) || { echo "$url: refused" >&2; exit 1; }
-    next=$(printf '%s\n' "$answer" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p;/^$/q')
+    next=$(printf '%s\n' "$answer" | tr -d '\r' | sed -n 's/^location: //Ip;/^$/q')
     [ -n "$next" ] || break
     [ "$hops" -gt 0 ] || { echo "too many redirects" >&2; exit 1; }
     hops=$((hops - 1)) url=$next
