@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -485,7 +486,7 @@ import ssl, sys, time
 from urllib.request import urlopen
 context = ssl.create_default_context(cafile=sys.argv[1])
 print(urlopen(sys.argv[2], context=context).status, flush=True)
-end = time.monotonic() + 10
+end = time.monotonic() + 15
 while time.monotonic() < end:
     try:
         urlopen(sys.argv[2], context=context)
@@ -496,6 +497,7 @@ while time.monotonic() < end:
 """
 
 
+@pytest.mark.timeout(60)
 def test_a_program_follows_signed_updates(
     enforced: Enforced, script: Callable[..., Path], pinned_server: PinnedServer, tmp_path: Path
 ) -> None:
@@ -517,6 +519,13 @@ def test_a_program_follows_signed_updates(
     app = script(_UNTIL_REFUSED)
 
     with Origin(repository.files, authority.issue("localhost")) as origin:
+
+        def once_visited(request: BaseHTTPRequestHandler) -> None:
+            pinned_server.wait_for(1, timeout=15)  # else the seed may have been there for nobody
+            origin.answers.clear()
+            origin.answer(request)
+
+        origin.answers["*"] = once_visited
         done = enforced(
             *("--updates", origin.url, "--root", "root.json", "--seed", pinned_server.policy_path),
             *("--", sys.executable, app, pinned_server.anchors_path, pinned_server.url),
