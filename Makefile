@@ -29,19 +29,22 @@ test: system-packages lint types ## what a change must pass: checks, tests, cove
 
 test-full: test test-rest ## the same, the long tests, and every other Python found
 
-# What `test` leaves out. A whole run of pytest comes last and says how it ended.
+# What `test` leaves out, and the other Pythons: the newest with the long tests too. A whole run of
+# pytest comes last and says how it ended.
 test-rest: lab-packages $(VENV)/.ready-dev
 	@$(MAKE) --no-print-directory bench BENCH=--quick
 	$(PYTEST) -m full --hypothesis-profile=full
 	@set -e; own=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	scripts/find-pythons | while read -r minor python; do \
-		if [ "$$minor" != "$$own" ]; then \
-			$(MAKE) --no-print-directory test-one VENV=.venv-$$minor PYTHON="$$python" </dev/null; \
-		fi; \
+	others=$$(scripts/find-pythons | sed "/^$$own /d" | sort -V); \
+	[ -n "$$others" ] || exit 0; \
+	newest=$$(echo "$$others" | tail -n 1); \
+	echo "$$others" | while read -r minor python; do \
+		test "$$minor $$python" = "$$newest" && only= || only="not full"; \
+		$(MAKE) --no-print-directory test-one VENV=.venv-$$minor PYTHON="$$python" ONLY="$$only" </dev/null; \
 	done
 
 test-one: $(VENV)/.ready-tests
-	$(PYTEST)
+	$(PYTEST) -m "$(ONLY)"
 
 lint: $(VENV)/.ready-dev ## style, spelling, and who may import whom
 	$(BIN)/ruff check

@@ -218,6 +218,7 @@ def test_quickstart(tmp_path: Path, port: int) -> None:
     _assert_typed(QUICKSTART, _blocks(QUICKSTART, "console"), "fetch.py", tmp_path, port)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(90)
 def test_the_walk_through_of_updates() -> None:
     """Each step of the example has the result that it tells of, and that its page shows."""

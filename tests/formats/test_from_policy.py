@@ -2,7 +2,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import PolicyError
@@ -138,7 +138,6 @@ chains = st.builds(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@settings(max_examples=200)  # for each platform
 @given(policy=policies(), host=st.sampled_from(HOSTS), chain=chains)
 def test_what_is_decided_otherwise_is_a_loss(
     platform: str, policy: Policy, host: str, chain: VerifiedChain

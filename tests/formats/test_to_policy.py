@@ -1,7 +1,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from holdfast.errors import PolicyError
@@ -57,7 +57,6 @@ def rules(draw: st.DrawFn, semantics: Semantics) -> list[Rule]:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@settings(max_examples=200)  # for each platform
 @given(data=st.data(), host=st.sampled_from(HOSTS), chain=chains)
 def test_what_is_decided_otherwise_is_a_loss(
     platform: str, data: st.DataObject, host: str, chain: VerifiedChain
@@ -76,7 +75,6 @@ def test_what_is_decided_otherwise_is_a_loss(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@settings(max_examples=200)  # for each platform
 @given(data=st.data())
 def test_there_and_back_is_the_same(platform: str, data: st.DataObject) -> None:
     """What a file says, a policy made of it says too: written again, it is the same."""

@@ -87,6 +87,7 @@ def own_pin(upstream: LabServer) -> str:
     return base64.b64encode(leaf.fingerprint(hashes.SHA256())).decode()
 
 
+@pytest.mark.full
 @pytest.mark.timeout(60)
 def test_a_client_without_pins(run: Run) -> None:
     """Each attack that needs no key of the server's does what it does to a plain client."""
