@@ -1,7 +1,7 @@
 """The page `docs/lab-results.md`: each client under each attack, as it came out.
 
-`python -m tests.lab.results` (`make lab`) runs them all and writes it anew, which takes about half
-an hour. With names of clients it tells what came out for those, and writes nothing.
+`python -m tests.lab.results` (`make lab`) runs them all and writes it anew, which takes about ten
+minutes. With names of clients it tells what came out for those, and writes nothing.
 """
 
 import json
