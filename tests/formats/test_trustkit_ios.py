@@ -90,6 +90,27 @@ def test_addresses_for_reports_stay() -> None:
         write(FORMAT, POLICY, plist("pinned"))
 
 
+def test_no_domain_is_no_configuration() -> None:
+    """TrustKit ends an app whose configuration pins nothing: it goes with its last domain."""
+    empty = replace(POLICY, pin_sets=())
+    other = {"CFBundleName": "App"}
+    present = write(FORMAT, POLICY, plistlib.dumps(other))
+
+    assert "TSKConfiguration" in plistlib.loads(present)
+    assert other == plistlib.loads(write(FORMAT, empty, present))
+    assert {} == plistlib.loads(write(FORMAT, empty, None))
+
+
+def test_settings_without_a_domain_are_not_left_behind() -> None:
+    """What else somebody has set there is for them to remove."""
+    empty = replace(POLICY, pin_sets=())
+    present = plistlib.loads(write(FORMAT, POLICY, None))
+    present["TSKConfiguration"]["TSKIgnorePinningForUserDefinedTrustAnchors"] = True
+
+    with pytest.raises(PolicyError, match="TSKIgnorePinningForUserDefinedTrustAnchors would stand"):
+        write(FORMAT, empty, plistlib.dumps(present))
+
+
 def test_expiry_is_in_utc() -> None:
     """On iOS; Android has the device's own time."""
     (rule,) = FORMAT.read(plist({"good.com": {**PINS, "TSKExpirationDate": "2027-06-30"}})).rules

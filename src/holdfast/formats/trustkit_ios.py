@@ -41,6 +41,7 @@ _PINS, _ENFORCE, _BELOW = "TSKPublicKeyHashes", "TSKEnforcePinning", "TSKInclude
 _EXPIRES, _EXEMPT = "TSKExpirationDate", "kSKExcludeSubdomainFromParentPolicy"
 _NO_DEFAULT, _REPORTS = "TSKDisableDefaultReportUri", "TSKReportUris"
 _EXEMPT_AS_MEANT = "TSKExcludeSubdomainFromParentPolicy"
+_SWIZZLE = "TSKSwizzleNetworkDelegates"
 _MARK = f"Holdfast{_DOMAINS}"  # the key that names what came from a policy
 
 
@@ -150,12 +151,28 @@ def write(rules: Sequence[Rule], present: bytes | None) -> bytes:
     if problems:
         raise PolicyError(problems)
     put_own(domains, former, entries)
-    configuration.setdefault("TSKSwizzleNetworkDelegates", False)
-    configuration[_DOMAINS] = domains
-    value[_ROOT] = configuration
+    if domains:
+        configuration.setdefault(_SWIZZLE, False)
+        configuration[_DOMAINS] = domains
+        value[_ROOT] = configuration
+    else:
+        _check_rest(configuration)
+        value.pop(_ROOT, None)
     if entries:
         value[_MARK] = sorted(entries)
     return serialize(value, present, said)
+
+
+def _check_rest(configuration: Mapping[str, Any]) -> None:
+    """Refuse to leave settings behind that pin nothing: TrustKit ends an app that has such.
+
+    Raises:
+        PolicyError: There are some.
+    """
+    if others := sorted(configuration.keys() - {_DOMAINS, _SWIZZLE}):
+        fix = f"remove {_ROOT} from the file, or pin a domain"
+        message = f"{', '.join(others)} would stand without a pinned domain"
+        raise PolicyError([Problem(_ROOT, message, fix)])
 
 
 def _entry(rule: Rule, host: PlatformHost, kept: Mapping[str, Any]) -> dict[str, Any]:
