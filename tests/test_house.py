@@ -29,9 +29,11 @@ TESTED_ELSEWHERE: dict[str, str] = dict.fromkeys(
     ],
     "cli/test_run.py",
 ) | {
-    "cli/losses.py": "cli/test_export.py",
     "formats/android_reading.py": "formats/test_android.py",
     "formats/android_writing.py": "formats/test_android.py",
+    "formats/set_hosts.py": "formats/test_from_policy.py",
+    "formats/set_pins.py": "formats/test_from_policy.py",
+    "formats/set_translation.py": "formats/test_from_policy.py",
     "cli/updates/options.py": "cli/updates/test_group.py",
     "enforcement/clients/one_host.py": "enforcement/clients/test_curl.py",
 }

@@ -12,7 +12,6 @@ from datetime import datetime
 from holdfast.errors import Mistake, PolicyError
 from holdfast.findings.finding import Finding, Severity
 from holdfast.formats import lint_keys, lint_reach, lint_time
-from holdfast.formats.from_policy import EASTERNMOST
 from holdfast.formats.lint_public_cas import PublicRoots, findings_of
 from holdfast.formats.lint_reports import report_findings
 from holdfast.formats.lint_rule import Rule
@@ -30,6 +29,7 @@ from holdfast.formats.platform import (
 )
 from holdfast.formats.platform import Rule as PlatformRule
 from holdfast.formats.registry import Reading
+from holdfast.formats.set_trust import EASTERNMOST
 from holdfast.pins.host_pattern import is_ip_literal
 from holdfast.pins.pin import Pin
 

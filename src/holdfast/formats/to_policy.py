@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from holdfast.formats.decide import rules_for
-from holdfast.formats.from_policy import EASTERNMOST
 from holdfast.formats.host_cover import patterns_of
 from holdfast.formats.loss import Effect, Loss, LossKind
 from holdfast.formats.platform import Expiry, Overlap, Places, Rule, Semantics, moment_of
 from holdfast.formats.rule_index import RuleIndex
+from holdfast.formats.set_trust import EASTERNMOST
 from holdfast.pins.host_pattern import HostPattern, representatives
 from holdfast.pins.pin import Pin
 from holdfast.pins.pin_set import ACCEPT_LOCK_OUT, Mode, OnExpiry, PinSet, Require, Trust
