@@ -104,6 +104,7 @@ def _reported(violations: list[Violation]) -> list[tuple[Outcome, bool]]:
     return [(one.verdict.outcome, one.verdict.allowed) for one in violations]
 
 
+@pytest.mark.threat("T21")
 @pytest.mark.parametrize("client", CLIENTS)
 def test_no_plain_text_to_an_enforced_host(
     client: Callable[[str, int], bytes],
@@ -203,6 +204,7 @@ def test_a_socket_of_this_machine(installed: Install, tmp_path: Path) -> None:
         thread.join()
 
 
+@pytest.mark.threat("T19", "T20")
 @pytest.mark.parametrize(
     ("target", "outcome"),
     [
