@@ -22,6 +22,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from holdfast.enforcement.context import PinningContext
 from holdfast.enforcement.errors import PinViolationError
+from holdfast.enforcement.live_connections import LiveConnections
 from holdfast.enforcement.policy_file import PolicyFile
 from holdfast.errors import PolicyError
 from holdfast.lab import resumption
@@ -157,10 +158,12 @@ def attack(request: pytest.FixtureRequest) -> Attack:
 def _no_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client here is told of a new policy, and needs no time to notice it.
 
-    Only to shut down what is open takes a moment, and is not waited for by whoever tells it.
+    Only to shut down what is open takes a moment, and is not waited for by whoever tells it. It
+    must not come before the answer that leads on, where that is what an attack is about.
     """
     if "connection_kept_after_pins_changed" not in request.node.name:
         monkeypatch.setattr(resumption, "_NOTICE", 0)
+        monkeypatch.setattr(LiveConnections, "look", lambda _: None)
 
 
 @pytest.fixture(scope="session")
