@@ -38,6 +38,7 @@ def test_pinned_clients_catch_everything(name: str, run: Run) -> None:
     """Each library pinned by Holdfast stops every attack that applies to it."""
     done = run("lab", "run", "--json", "--timeout", "30", *_driver(name))
     results = {one["attack"]: one["outcome"] for one in json.loads(done.stdout)["results"]}
+    assert {"caught", "not-applicable"} == {*results.values()}, done.stdout
     declined = {one.id for one in attacks() if one.may_decline} - UNUSUAL
 
     assert (0, "") == (done.returncode, done.stderr)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["key_denied_meanwhile", "key_replaced_meanwhile", "two_hosts"]
 
-_NOTICE = 0.5  # seconds that a client has at each of two stops to notice a new policy
+_NOTICE = 1.0  # seconds that a client has at each of two stops to notice a new policy
 
 
 def two_hosts(stage: Stage, identity: Identity, version: ssl.TLSVersion) -> LabServer:

@@ -7,9 +7,9 @@
 A client that does not pin goes on with the connection that it has.
 
 A pinning client that follows its policy must refuse from then on, on new connections and on those
-that it kept: no handshake comes any more in which a check could run. It has a second to notice the
-change, and is sent on twice; only the last request counts. In the control it has to connect anew,
-and the policy changes to name another key, which the server then shows.
+that it kept: no handshake comes any more in which a check could run. It has two seconds to notice
+the change, and is sent on twice; only the last request counts. In the control it has to connect
+anew, and the policy changes to name another key, which the server then shows.
 """
 
 from __future__ import annotations

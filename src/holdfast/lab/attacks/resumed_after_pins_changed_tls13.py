@@ -8,9 +8,9 @@ A client that does not pin goes on. If it keeps sessions it resumes the old one:
 not sent again, so that a check that hangs on it does not run.
 
 A pinning client that follows its policy must refuse from then on, in a full handshake and in a
-resumed one: the key was stolen, and who stole it holds its sessions too. It has a second to notice
-the change, and connects three times; only the last connection counts. In the control the policy
-changes to name another key, which the server then shows.
+resumed one: the key was stolen, and who stole it holds its sessions too. It has two seconds to
+notice the change, and connects three times; only the last connection counts. In the control the
+policy changes to name another key, which the server then shows.
 """
 
 from __future__ import annotations
