@@ -29,22 +29,22 @@ test: system-packages lint types ## what a change must pass: checks, tests, cove
 
 test-full: test test-rest ## the same, the long tests, and every other Python found
 
-# What `test` leaves out, and the other Pythons: the newest with the long tests too. A whole run of
-# pytest comes last and says how it ended.
+# What `test` leaves out, and the other Pythons. A run of nearly everything comes last and says how it
+# ended.
 test-rest: lab-packages $(VENV)/.ready-dev
 	@$(MAKE) --no-print-directory bench BENCH=--quick
 	$(PYTEST) -m full --hypothesis-profile=full
 	@set -e; own=$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
-	others=$$(scripts/find-pythons | sed "/^$$own /d" | sort -V); \
-	[ -n "$$others" ] || exit 0; \
-	newest=$$(echo "$$others" | tail -n 1); \
-	echo "$$others" | while read -r minor python; do \
-		test "$$minor $$python" = "$$newest" && only= || only="not full"; \
-		$(MAKE) --no-print-directory test-one VENV=.venv-$$minor PYTHON="$$python" ONLY="$$only" </dev/null; \
+	scripts/find-pythons | while read -r minor python; do \
+		if [ "$$minor" != "$$own" ]; then \
+			$(MAKE) --no-print-directory test-one VENV=.venv-$$minor PYTHON="$$python" </dev/null; \
+		fi; \
 	done
 
+# Of the long tests those of threads, forks and signals, which differ from Python to Python.
 test-one: $(VENV)/.ready-tests
-	$(PYTEST) -m "$(ONLY)"
+	$(PYTEST) -m full tests/enforcement
+	$(PYTEST) -m "not full"
 
 lint: $(VENV)/.ready-dev ## style, spelling, and who may import whom
 	$(BIN)/ruff check
