@@ -35,6 +35,7 @@ from holdfast.lab.stage import Stage
 from holdfast.pins.host_pattern import canonical_host
 
 _LONGEST_STEP = 86400  # seconds
+_LOOK_AROUND = 0.2  # seconds until a signal is seen that came at a bad moment
 
 
 class _OverError(Exception):
@@ -145,7 +146,9 @@ def _wait(seconds: float | None, served: str) -> None:
     if seconds is not None:
         time.sleep(seconds)
     elif not sys.stdin.readline():  # nobody is there to press it: until a signal
-        signal.pause()
+        # Not signal.pause(), which waits for another one if the first comes right before it.
+        while True:
+            time.sleep(_LOOK_AROUND)
 
 
 def _end(_signal: int, _frame: object) -> None:
