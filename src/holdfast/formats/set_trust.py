@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 
 from holdfast.formats.loss import Effect, LossKind
-from holdfast.formats.platform import Expiry, Rule
+from holdfast.formats.platform import Expiry, Rule, moment_of
 from holdfast.formats.set_translation import SetTranslation
 from holdfast.pins.pin_set import OnExpiry, Trust
 
@@ -95,8 +95,8 @@ def expiry_of(one: SetTranslation) -> date | None:
             "after the expiry nothing is reported",
         )
     is_local = one.semantics.expiry is Expiry.LOCAL_DAY
-    day = _first_midnight(expires + (EASTERNMOST if is_local else timedelta()), UTC)
-    if is_local or expires.astimezone(UTC) != datetime.combine(day, datetime.min.time(), UTC):
+    day = _first_day(expires + (EASTERNMOST if is_local else timedelta()))
+    if is_local or expires != moment_of(day):
         zone = "the device's own time" if is_local else "UTC"
         one.lose(
             LossKind.EXPIRY,
@@ -107,8 +107,7 @@ def expiry_of(one: SetTranslation) -> date | None:
     return day
 
 
-def _first_midnight(time: datetime, zone: tzinfo) -> date:
-    """Return the first day that begins at a time or after it."""
-    local = time.astimezone(zone)
-    is_midnight = (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0)
-    return local.date() if is_midnight else (local + _ONE_DAY).date()
+def _first_day(time: datetime) -> date:
+    """Return the first day that begins at a time or after it, in UTC."""
+    day = time.astimezone(UTC).date()
+    return day if moment_of(day) == time else day + _ONE_DAY

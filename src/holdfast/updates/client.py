@@ -9,9 +9,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from holdfast.updates.cache_refresh import Refresh
 from holdfast.updates.document import DenyList
 from holdfast.updates.effective import effective_policy
 from holdfast.updates.fetcher import OriginFetcher
+from holdfast.updates.forked_child import begun_anew_in_child
 from holdfast.updates.freshness import Floor
 from holdfast.updates.in_force import HARD_LIMIT, in_force_of
 from holdfast.updates.seed import Seed
@@ -224,13 +223,4 @@ class UpdateClient(StartedClient):
         self._settle(after)
 
 
-_ALIVE: weakref.WeakSet[UpdateClient] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for client in list(_ALIVE):
-        client._forget_refresh()  # noqa: SLF001  the same module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+_ALIVE = begun_anew_in_child(UpdateClient._forget_refresh)  # noqa: SLF001  the same module

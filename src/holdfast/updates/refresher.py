@@ -11,13 +11,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import weakref
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from holdfast.updates.forked_child import begun_anew_in_child
 
 if TYPE_CHECKING:
     from holdfast.updates.client import UpdateClient
@@ -111,13 +112,4 @@ def _run(refresher: weakref.ref[Refresher], wake: threading.Event) -> None:
             del alive
 
 
-_ALIVE: weakref.WeakSet[Refresher] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for refresher in list(_ALIVE):
-        refresher._forget_thread()  # noqa: SLF001  the same module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+_ALIVE = begun_anew_in_child(Refresher._forget_thread)  # noqa: SLF001  the same module
