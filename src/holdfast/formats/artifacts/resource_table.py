@@ -119,9 +119,8 @@ def _value(table: bytes, part: _Chunk, index: int) -> tuple[int, int] | None:
     size, entry_flags, data = struct.unpack_from("<HHI", table, place)
     if place + 8 > part.end:
         raise IndexError("an entry is beyond its part")
-    if (
-        entry_flags & _COMPACT
-    ):  # the kind in the upper half of the flags, the data in place of a key
+    # Compact: the kind is in the upper half of the flags, the data where else the key is.
+    if entry_flags & _COMPACT:
         return entry_flags >> 8, data
     if entry_flags & _COMPLEX:
         return None
