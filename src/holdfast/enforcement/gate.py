@@ -189,9 +189,8 @@ class Gate:
         sslobj: Any = self.__dict__.get("_sslobj")
         if sslobj is None or self._holdfast_state is not State.UNJUDGED:
             set_session(self, session)
-        elif (
-            self._holdfast_admission.trust is not Trust.PINS_ONLY
-        ):  # which takes none, now as at the start
+        elif self._holdfast_admission.trust is not Trust.PINS_ONLY:
+            # Pins-only trust takes no session, now as at the start.
             current = sslobj.context
             sslobj.context = self._holdfast_admission.context  # to which the session belongs
             try:
